@@ -1,0 +1,26 @@
+// Package handoff owns one partition: it takes records from Kafka and hands
+// them to one S2 stream, exactly once. Exactly-once lives here and nowhere else.
+//
+//	source                  handoff                             sink
+//	Fetched ---> mailbox ---> Machine.Step ---> Send ---------> append session
+//	                          machine.go            <--- Acked, Ended
+//	Mark    <-------------------+  |
+//	                               +---> Ask, Fence, Read ----> requests, one at a time
+//
+// Machine is pure: an event goes in, actions come out. It has no goroutine, no
+// clock, no I/O and no random numbers of its own. Owner is the goroutine that
+// drives one Machine: it carries actions out and feeds back what became of
+// them.
+//
+//	machine.go   the protocol: acquire, send, acknowledge, recover, release
+//	readback.go  the position, read backwards from the fence
+//	intake.go    what Kafka serves: records, control records, trouble
+//	start.go     where reading starts, and starts again
+//	token.go     whose stream it is: identities, take-overs, rivals
+//	hold.go      the closed list of reasons for which a partition stops
+//	event.go     events and actions
+//	owner.go     the goroutine
+//
+// It must not know how Kafka or S2 are spoken to: it declares the two small
+// interfaces that it needs (Partition, Stream) and imports neither client.
+package handoff

@@ -1,0 +1,128 @@
+package handoff
+
+import (
+	"fmt"
+	"time"
+)
+
+// Reason is why a partition is held: one closed list, the same word in the log,
+// in the metric's label and in the status.
+type Reason string
+
+// The reasons.
+const (
+	RetentionLost    Reason = "retention-lost"
+	Truncated        Reason = "truncated"
+	Recreated        Reason = "topic-recreated"
+	ForeignIdentity  Reason = "foreign-identity"
+	ForeignRecord    Reason = "foreign-record"
+	TokenCleared     Reason = "token-cleared"
+	S2Behind         Reason = "s2-behind"
+	PositionUnproven Reason = "position-unproven"
+	Rival            Reason = "rival"
+	RecordRefused    Reason = "record-refused"
+	Unauthorized     Reason = "unauthorized"
+	FormatUnknown    Reason = "format-unknown"
+)
+
+// Reasons lists them all.
+func Reasons() []Reason {
+	return []Reason{RetentionLost, Truncated, Recreated, ForeignIdentity, ForeignRecord, TokenCleared,
+		S2Behind, PositionUnproven, Rival, RecordRefused, Unauthorized, FormatUnknown}
+}
+
+// Next is what the operator can do about it, in one sentence.
+func (r Reason) Next() string {
+	switch r {
+	case RetentionLost:
+		return "Kafka deleted these records before they were copied: restore them, or delete the stream to copy anew from what is left."
+	case Truncated:
+		return "Kafka's log was cut back and now holds other records at these offsets: compare both, then delete the stream to copy anew."
+	case Recreated:
+		return "Give the new topic a stream of its own (stream.name with {topic_id}), or delete the old stream."
+	case ForeignIdentity:
+		return "Two topics or clusters share this stream: change stream.name, or delete the stream if its content may go."
+	case ForeignRecord:
+		return "Another program writes to this stream: stop it, then move the stream away or trim its records."
+	case TokenCleared:
+		return "Somebody cleared the fencing token: make sure that nobody else writes, then set it again (s2 fence) or delete the stream."
+	case S2Behind:
+		return "The stream lost records, or was deleted or re-created: restore it; it is looked at again every 10 minutes."
+	case PositionUnproven:
+		return "Trims or retention removed the records that tell the position: delete the stream to copy anew."
+	case Rival:
+		return "Another bridge writes this partition: stop it, or give each a stream.name of its own; tried again every 10 minutes."
+	case RecordRefused:
+		return "This record does not fit S2's limits: nothing behind it is copied until it is gone from the topic or allowed by a newer version."
+	case Unauthorized:
+		return "Check the access token's scope (append, read, check-tail, create-stream, fence) for this stream; it is retried."
+	case FormatUnknown:
+		return "A newer version of the bridge wrote this stream: run that version."
+	}
+	return ""
+}
+
+// recheck is how often a held partition looks again by itself; 0: never. Only
+// holds that heal without anybody's word do, and looking touches nothing.
+func (r Reason) recheck() time.Duration {
+	switch r {
+	case S2Behind, Rival:
+		return 10 * time.Minute
+	case Unauthorized:
+		return 30 * time.Second
+	}
+	return 0
+}
+
+// Hold is why and since when a partition stands still; the zero value: it does
+// not.
+type Hold struct {
+	Reason Reason
+	Detail string // a plain sentence with the numbers
+}
+
+// stop holds the partition: nothing is sent, nothing is kept, nothing is
+// skipped. Other partitions never notice.
+func (m *Machine) stop(r Reason, detail string) {
+	m.dropSession(false)
+	m.dropAll()
+	m.from, m.suspect = -1, -1
+	m.phase, m.hold = held, Hold{r, detail}
+	m.nextRequest() // an answer that is under way finds nobody
+	m.off(waitTimer)
+	m.do(Pause{})
+	if every := r.recheck(); every > 0 {
+		m.wait(every, func() { m.acquire(Recheck) })
+	}
+}
+
+// retry goes on with again after a pause. What kind of error it was chooses
+// only how long, and that a refused access token is shown as a hold.
+func (m *Machine) retry(err error, again func()) {
+	m.trouble = err
+	m.failures++
+	if !denied(err) {
+		m.denials = 0
+	} else if m.denials++; m.denials > 1 {
+		m.stop(Unauthorized, fmt.Sprintf("S2 refused: %v", err))
+		return
+	}
+	m.wait(m.backoff(), again)
+}
+
+// backoff doubles with every failure in a row, with jitter, up to the limit.
+func (m *Machine) backoff() time.Duration {
+	d := m.cfg.BackoffMin << min(max(m.failures-1, 0), 20)
+	if d <= 0 || d > m.cfg.BackoffMax {
+		d = m.cfg.BackoffMax
+	}
+	return m.jitter(d)
+}
+
+// jitter gives between half of d and d.
+func (m *Machine) jitter(d time.Duration) time.Duration {
+	if d <= 1 {
+		return d
+	}
+	return d/2 + time.Duration(m.cfg.Rand.Int64N(int64(d/2)))
+}

@@ -1,0 +1,162 @@
+package handoff
+
+import (
+	"errors"
+	"fmt"
+
+	"kafka-s2-bridge/mapping"
+)
+
+// fetched takes what Kafka served, in order: data is encoded at once, so that
+// the fetch can go, and control records move the position behind the data
+// before them.
+func (m *Machine) fetched(ev Fetched) {
+	if ev.Cut != m.cut || m.from < 0 || m.refused != nil || m.phase == draining || m.phase == held {
+		return
+	}
+	left := 0
+	for i := range ev.Records {
+		left += payload(&ev.Records[i])
+	}
+	for i := range ev.Records {
+		r := &ev.Records[i]
+		if r.Offset <= m.taken {
+			m.rewound(r.Offset, fmt.Sprintf("Kafka served offset %d again after %d", r.Offset, m.taken))
+			return
+		}
+		left -= payload(r)
+		if m.phase == flowing && r.Offset <= m.pos.durable {
+			// Still on its way when the position was read: it is in the
+			// stream, unless Kafka's history is another one by now.
+			if m.pos.epoch >= 0 && r.LeaderEpoch > m.pos.epoch {
+				m.rewound(r.Offset, fmt.Sprintf("Kafka serves offset %d with leader epoch %d, the stream holds offset %d with epoch %d", r.Offset, r.LeaderEpoch, m.pos.durable, m.pos.epoch))
+				return
+			}
+			m.taken, m.lastData = r.Offset, r.Offset
+			continue
+		}
+		if r.Control {
+			m.taken = r.Offset
+			m.passes.Add(m.lastData, r.Offset+1)
+			m.epoch = max(m.epoch, r.LeaderEpoch)
+			continue
+		}
+		queue, err := mapping.Pack(m.queue, r, left)
+		if err != nil {
+			m.refuse(r.Offset, err)
+			break
+		}
+		m.queue, m.taken, m.lastData = queue, r.Offset, r.Offset
+	}
+	switch m.phase {
+	case idle:
+		m.acquire(First)
+	case flowing:
+		m.pump()
+		m.settled()
+	}
+}
+
+func payload(r *mapping.Record) int { return len(r.Key) + len(r.Value) }
+
+// refuse remembers a record that cannot be copied. What is before it still
+// goes; then the partition stands (settled).
+func (m *Machine) refuse(offset int64, err error) {
+	var r *mapping.Refused
+	if !errors.As(err, &r) {
+		r = &mapping.Refused{Offset: offset, Why: err.Error()}
+	}
+	m.refused = r
+	m.do(Pause{})
+}
+
+// settled looks at what is left when nothing is in flight and nothing waits:
+// control records to pass, a record to refuse.
+func (m *Machine) settled() {
+	if m.phase != flowing || !m.opened || m.window.Len() > 0 || len(m.queue) > 0 {
+		return
+	}
+	m.commit(false)
+	r := m.refused
+	if r == nil {
+		return
+	}
+	m.refused = nil
+	if r.Offset <= m.pos.durable { // there already, by another's hand
+		m.found = m.pos
+		m.seek(m.resume(m.pos.durable))
+		return
+	}
+	m.stop(RecordRefused, r.Error())
+}
+
+// rewound: Kafka went back. What was fetched since is not trusted; the one
+// recovery path runs Kafka's check.
+func (m *Machine) rewound(offset int64, why string) {
+	m.kafkaTrouble(Trouble{Cut: m.cut, Kind: DataLoss, Offset: offset, Detail: why})
+}
+
+// kafkaTrouble: Kafka will not go on at our position. S2 says which one that
+// is, and the check before the first append what is to be thought of it.
+func (m *Machine) kafkaTrouble(ev Trouble) {
+	if m.phase == draining || m.phase == held || ev.Cut != m.cut {
+		return
+	}
+	if ev.Kind == TopicRecreated {
+		m.stop(Recreated, ev.Detail)
+		return
+	}
+	m.trouble = errors.New(ev.Detail)
+	m.do(Pause{})
+	if ev.Offset >= 0 && (m.suspect < 0 || ev.Offset < m.suspect) {
+		m.suspect = ev.Offset
+	}
+	switch m.phase {
+	case flowing:
+		m.dropSession(false)
+		m.dropAll()
+		m.from = -1
+		m.acquire(KafkaPosition)
+	case idle:
+		m.dropAll()
+		m.from = -1
+		m.acquire(KafkaPosition)
+	case acquiring:
+		m.dropAll() // the acquisition that is under way seeks at its end
+		m.from = -1
+	}
+}
+
+// dropAll forgets what was fetched and is not in flight.
+func (m *Machine) dropAll() {
+	for _, b := range m.queue {
+		b.Release()
+	}
+	m.queue, m.refused = nil, nil
+	m.passes.Clear()
+}
+
+// dropThrough forgets what is in the stream already: by record, because another
+// owner may have cut its batches elsewhere.
+func (m *Machine) dropThrough(offset int64) {
+	kept := m.queue[:0]
+	for _, b := range m.queue {
+		if b.DropThrough(offset); b.Count() > 0 {
+			kept = append(kept, b)
+		} else {
+			b.Release()
+		}
+	}
+	clear(m.queue[len(kept):])
+	m.queue = kept
+}
+
+// epochThrough is the highest leader epoch among the records that we hold at or
+// below offset; -1: none.
+func (m *Machine) epochThrough(offset int64) int32 {
+	epoch := int32(-1)
+	for _, b := range m.queue {
+		epoch = max(epoch, b.EpochThrough(offset))
+	}
+	return epoch
+}

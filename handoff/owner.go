@@ -1,0 +1,333 @@
+package handoff
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"kafka-s2-bridge/mapping"
+)
+
+// Options is what an owner needs besides the machine's own configuration.
+type Options struct {
+	Config
+	Slots   chan struct{}        // at most cap(Slots) acquisitions at work at once in this process
+	Reserve func() time.Duration // with Config.Paced: how long to wait before the next append
+	Metrics *Metrics
+	Logger  *slog.Logger
+}
+
+// Owner drives the machine of one partition. One goroutine owns all its state;
+// everything reaches it through the mailbox, so that nobody who brings
+// something ever waits.
+//
+//	Fetched, Trouble, Release ... -> mailbox -> run -> Machine.Step -> carry out
+//	acks, answers to requests     ->
+type Owner struct {
+	opt       Options
+	machine   *Machine
+	partition Partition
+	stream    Stream
+	report    *report
+	start     time.Time
+	mail      *mailbox
+	done      chan struct{}
+
+	// Owned by run.
+	ctx         context.Context
+	work        sync.WaitGroup // requests under way
+	sessions    map[uint64]Session
+	outstanding int // requests without an answer
+	slots       int // acquisition slots that we hold
+	finished    bool
+	held        int
+	scratch     []mapping.Record
+	paceAt      time.Duration // when the permit for an append comes; 0: none is awaited
+	drainBy     time.Duration // when draining ends at the latest; 0: not given up
+
+	mu     sync.Mutex
+	status Status
+}
+
+// fetch is a Fetched whose records are still the client's.
+type fetch struct {
+	cut  uint64
+	cost int
+	recs []*kgo.Record
+}
+
+// answer is the answer to a request, and the acquisition slots that it took.
+type answer struct {
+	ev    Event
+	slots int
+}
+
+// giveUp is a Release with its deadline.
+type giveUp struct{ within time.Duration }
+
+func (fetch) event()  {}
+func (answer) event() {}
+func (giveUp) event() {}
+
+// Start begins to own a partition. The context ends everything at once, as a
+// crash would; the ordinary ends are Release and Abandon.
+func Start(ctx context.Context, opt Options, a Assignment, p Partition, s Stream) *Owner {
+	o := &Owner{
+		opt: opt, machine: NewMachine(opt.Config, a), partition: p, stream: s,
+		report: newReport(opt, a.Identity), start: time.Now(), mail: newMailbox(), done: make(chan struct{}),
+		sessions: map[uint64]Session{},
+	}
+	o.status = o.machine.Status()
+	go o.run(ctx)
+	return o
+}
+
+// Fetched hands records over, with the memory that they cost until they are
+// encoded. It never blocks.
+func (o *Owner) Fetched(cut uint64, cost int, recs []*kgo.Record) {
+	o.mail.put(fetch{cut, cost, recs})
+}
+
+// Trouble reports what Kafka said instead of serving records. It never blocks.
+func (o *Owner) Trouble(t Trouble) { o.mail.put(t) }
+
+// Release asks the owner to finish what is in flight and to end, within the
+// deadline. Wait for Done.
+func (o *Owner) Release(deadline time.Duration) { o.mail.put(giveUp{deadline}) }
+
+// Abandon ends the owner at once: the partition is somebody else's.
+func (o *Owner) Abandon() { o.mail.put(Lost{}) }
+
+// Done is closed when the owner has ended: it will mark nothing any more.
+func (o *Owner) Done() <-chan struct{} { return o.done }
+
+// Status is a recent snapshot.
+func (o *Owner) Status() Status {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.status
+}
+
+func (o *Owner) run(parent context.Context) {
+	defer close(o.done)
+	ctx, cancel := context.WithCancel(parent)
+	o.ctx = ctx
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	o.step(Begin{})
+	for !o.finished {
+		timer.Reset(o.untilDeadline())
+		select {
+		case <-o.mail.wake:
+			o.open()
+		case <-timer.C:
+			o.tick()
+		case <-ctx.Done():
+			o.step(Lost{})
+		}
+	}
+	// Whatever is under way is cut off and waited for.
+	cancel()
+	for _, s := range o.sessions {
+		s.Abort()
+	}
+	o.work.Wait()
+	for o.open(); len(o.sessions) > 0; o.open() {
+		<-o.mail.wake
+	}
+	o.freeSlots()
+	o.report.close()
+}
+
+// open goes through the mail.
+func (o *Owner) open() {
+	mail := o.mail.take()
+	for i, ev := range mail {
+		mail[i] = nil // a record that is kept would pin its whole fetch
+		o.take(ev)
+	}
+}
+
+// take puts one event into the machine's terms.
+func (o *Owner) take(ev Event) {
+	switch ev := ev.(type) {
+	case fetch:
+		o.fetched(ev)
+	case giveUp:
+		o.drainBy = o.now() + ev.within
+		o.step(Release{})
+	case answer:
+		o.outstanding--
+		o.slots += ev.slots
+		o.step(ev.ev)
+		if o.outstanding == 0 {
+			o.freeSlots()
+		}
+	case Ended:
+		delete(o.sessions, ev.Session)
+		o.step(ev)
+	default:
+		o.step(ev)
+	}
+}
+
+func (o *Owner) fetched(f fetch) {
+	o.scratch = o.scratch[:0]
+	for _, r := range f.recs {
+		o.scratch = append(o.scratch, mapping.FromKafka(r))
+	}
+	o.held += f.cost // until here it was counted by whoever brought it
+	o.step(Fetched{Cut: f.cut, Records: o.scratch})
+	clear(o.scratch)
+}
+
+// freeSlots: an acquisition that waits, or has come to its end, leaves its
+// place to another partition.
+func (o *Owner) freeSlots() {
+	for ; o.slots > 0; o.slots-- {
+		<-o.opt.Slots
+	}
+}
+
+func (o *Owner) tick() {
+	if o.drainBy > 0 && o.now() >= o.drainBy {
+		o.step(Lost{})
+		return
+	}
+	if o.paceAt > 0 && o.now() >= o.paceAt {
+		o.paceAt = 0
+		o.step(Paced{})
+	}
+	o.step(Tick{})
+}
+
+func (o *Owner) now() time.Duration { return time.Since(o.start) }
+
+func (o *Owner) untilDeadline() time.Duration {
+	next := time.Hour
+	at, ok := o.machine.Deadline()
+	if ok {
+		next = min(next, at-o.now())
+	}
+	for _, at := range []time.Duration{o.paceAt, o.drainBy} {
+		if at > 0 {
+			next = min(next, at-o.now())
+		}
+	}
+	return max(next, 0)
+}
+
+func (o *Owner) step(ev Event) {
+	if o.finished {
+		return
+	}
+	now := o.now()
+	o.report.event(now, ev)
+	paced := o.carryOut(now, o.machine.Step(now, ev))
+	for paced && !o.finished {
+		paced = o.carryOut(now, o.machine.Step(now, Paced{}))
+	}
+	if held := o.machine.Held(); held != o.held {
+		o.partition.Held(held - o.held)
+		o.held = held
+	}
+	status := o.machine.Status()
+	o.mu.Lock()
+	o.status = status
+	o.mu.Unlock()
+	o.report.status(now, status)
+}
+
+// carryOut does what the machine says, in order. True: an append was permitted
+// at once.
+func (o *Owner) carryOut(now time.Duration, actions []Action) (paced bool) {
+	for _, a := range actions {
+		switch a := a.(type) {
+		case Send:
+			o.report.sent(now)
+			o.sessions[a.Session].Send(a.Batch, a.Seq, a.Token)
+		case Open:
+			o.sessions[a.Session] = o.openSession(a.Session)
+		case Finish:
+			o.sessions[a.Session].Finish()
+		case Abort:
+			o.report.aborted()
+			if s := o.sessions[a.Session]; s != nil {
+				s.Abort()
+			}
+			if a.Suspect {
+				o.stream.Suspect()
+			}
+		case Pace:
+			if wait := o.opt.Reserve(); wait > 0 {
+				o.paceAt = now + wait
+			} else {
+				paced = true
+			}
+		case Seek:
+			o.partition.Seek(a.Cut, a.Offset, a.Epoch)
+		case Pause:
+			o.partition.Pause()
+		case Commit:
+			o.partition.Mark(a.Mark, a.Explicit)
+		case Done:
+			o.finished = true
+		default:
+			o.request(a)
+		}
+	}
+	return paced
+}
+
+func (o *Owner) openSession(id uint64) Session {
+	return o.stream.Open(o.ctx, SessionEvents{
+		Acked:   func(start, end uint64) { o.mail.put(Acked{id, start, end}) },
+		Advised: func() { o.mail.put(Advised{id}) },
+		Ended:   func(err error) { o.mail.put(Ended{id, err}) },
+	})
+}
+
+// request asks S2 or Kafka in a goroutine that run waits for.
+func (o *Owner) request(a Action) {
+	o.outstanding++
+	ctx, slots := o.ctx, 0
+	if o.slots == 0 {
+		slots = 1
+	}
+	o.work.Go(func() {
+		if slots > 0 {
+			select {
+			case o.opt.Slots <- struct{}{}:
+			case <-ctx.Done():
+				slots = 0
+			}
+		}
+		o.mail.put(answer{o.perform(ctx, a), slots})
+	})
+}
+
+func (o *Owner) perform(ctx context.Context, a Action) Event {
+	switch a := a.(type) {
+	case Ask:
+		tail, token, exists, err := o.stream.Ask(ctx)
+		return Asked{a.ID, tail, token, exists, err}
+	case Create:
+		return Created{a.ID, o.stream.Create(ctx)}
+	case Fence:
+		seq, err := o.stream.Fence(ctx, a.Token, a.Seen)
+		return Fenced{a.ID, seq, err}
+	case Read:
+		records, err := o.stream.Read(ctx, a.From, a.Count)
+		return Page{a.ID, records, err}
+	case Range:
+		start, end, err := o.partition.Range(ctx)
+		return Ranged{a.ID, start, end, err}
+	case EpochEnd:
+		end, err := o.partition.EpochEnd(ctx, a.Epoch)
+		return EpochEnded{a.ID, end, err}
+	}
+	panic("handoff: no such request")
+}

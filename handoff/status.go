@@ -1,0 +1,71 @@
+package handoff
+
+import (
+	"errors"
+
+	"kafka-s2-bridge/mapping"
+)
+
+// Cause is why an acquisition began.
+type Cause uint8
+
+// Causes of acquisitions.
+const (
+	First         Cause = iota // the first records of an assignment
+	SessionEnded               // the append session failed or ended
+	AckMismatch                // an ack was not the expected one
+	AckTimeout                 // no ack came
+	KafkaPosition              // Kafka would not go on at our position
+	Recheck                    // a held partition looks again
+	causeCount
+)
+
+var causeNames = [causeCount]string{"first", "session_ended", "ack_mismatch", "ack_timeout", "kafka_position", "recheck"}
+
+func (c Cause) String() string { return causeNames[c] }
+
+var (
+	errAckTimeout = errors.New("no ack within s2.ack_timeout")
+	errCleanEnd   = errors.New("the session ended with appends unacknowledged")
+)
+
+// Counters count since the assignment.
+type Counters struct {
+	Records      uint64 // Kafka records acknowledged by S2
+	Bytes        uint64 // key and value bytes of them
+	Acquisitions [causeCount]uint64
+}
+
+// Status is a snapshot for people and metrics.
+type Status struct {
+	Phase         string
+	Hold          Hold   // zero: not held
+	Trouble       string // last failure that is not overcome yet
+	Durable       int64  // Kafka offset up to which the stream is complete; -1 none or unknown
+	Position      int64  // offset that the group may commit; -1 unknown
+	Next          uint64 // sequence number behind our last record
+	InflightBytes int    // sent and not acknowledged
+	Counters
+}
+
+// Status describes the machine as it is now.
+func (m *Machine) Status() Status {
+	s := Status{
+		Phase: m.phase.String(), Hold: m.hold, Durable: m.pos.durable, Position: m.marked.Offset,
+		Next: m.pos.next, InflightBytes: m.window.Bytes(), Counters: m.count,
+	}
+	if m.trouble != nil {
+		s.Trouble = m.trouble.Error()
+	}
+	return s
+}
+
+// Held is the memory in bytes that the machine keeps for its partition.
+func (m *Machine) Held() int {
+	n := 0
+	for _, b := range m.queue {
+		n += b.Mem()
+	}
+	m.window.Each(func(b *mapping.Batch) { n += b.Mem() })
+	return n
+}

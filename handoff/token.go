@@ -1,0 +1,135 @@
+package handoff
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"time"
+
+	"kafka-s2-bridge/mapping"
+)
+
+// judge decides by the token on the stream whether it is ours to go on with.
+func (m *Machine) judge(token string) {
+	t, known := mapping.ParseToken(token)
+	switch {
+	case token == "" && m.tail > 0:
+		m.stop(TokenCleared, fmt.Sprintf("the stream has %d sequence numbers but no fencing token", m.tail))
+	case token == "":
+		m.proceed(token)
+	case !known || (t.ID != m.id && t.ID != m.a.Identity.Anonymous().Hash()):
+		m.seen = token
+		m.readFrom(m.tail, lookForOpen)
+	case m.mine[token] || m.first:
+		// A first acquisition does not mind the generation: generations start
+		// anew when a group is deleted.
+		m.proceed(token)
+	default:
+		m.takenOver(token, t.Generation)
+	}
+}
+
+func (m *Machine) proceed(token string) {
+	switch {
+	case m.phase == acquiring:
+		m.fenceOn(token)
+	case m.tail == 0:
+		m.startAnew()
+	default:
+		m.readFrom(m.tail, lookForStart)
+	}
+}
+
+// rivals remembers take-overs by others that were not the group's doing.
+type rivals struct {
+	waited   bool // this acquisition has waited for the group's word
+	standing string
+	at       []time.Duration
+}
+
+// settled: we are the writer again.
+func (r *rivals) settled() { r.waited, r.standing = false, "" }
+
+const (
+	rivalCount  = 3
+	rivalSpan   = 5 * time.Minute
+	rivalPause  = 2 * time.Second
+	foreignHint = "no open marker of it survives"
+)
+
+// takenOver: somebody else of our identity fenced us out.
+//
+// A process that was stopped for a minute wakes up with a partition that the
+// group gave away meanwhile. It notices first that its append fails. If it
+// fenced again now, it would throw out the rightful owner, who would fence
+// again in turn. So an owner that sees a newer generation, or another of its
+// own, waits for the group's word: if that does not come within a session
+// time-out, the group still counts on us. A token of an older generation is
+// that late riser's, and we only pause.
+func (m *Machine) takenOver(token string, generation int64) {
+	r := &m.rivals
+	switch {
+	case !r.waited && generation >= m.a.Generation:
+		r.waited, r.standing = true, token
+		m.trouble = fmt.Errorf("another owner of this partition fenced us out (token %s); waiting for the group's word", token)
+		m.wait(m.cfg.SessionTimeout, m.ask)
+		return
+	case !r.waited:
+		r.waited = true
+		m.wait(rivalPause+m.jitter(rivalPause), m.ask)
+		return
+	case token == r.standing:
+		for len(r.at) > 0 && m.now-r.at[0] > rivalSpan {
+			r.at = r.at[1:]
+		}
+		r.at = append(r.at, m.now)
+		if len(r.at) >= rivalCount {
+			r.at, m.seen = nil, token
+			m.readFrom(m.tail, lookForOpen)
+			return
+		}
+	}
+	m.proceed(token)
+}
+
+// named ends lookForOpen: the stream is somebody else's, and perhaps a marker
+// tells whose.
+func (m *Machine) named(o *mapping.Open) {
+	who := foreignHint
+	if o != nil {
+		who = "its newest open marker is of " + describe(o)
+	}
+	t, known := mapping.ParseToken(m.seen)
+	id := m.a.Identity
+	switch {
+	case known && t.ID == m.id:
+		m.stop(Rival, fmt.Sprintf("another bridge took this partition over %d times within %s although the group gives it to us; its token is %s, and %s", rivalCount, rivalSpan, m.seen, who))
+	case o != nil && o.Cluster == id.Cluster && o.Topic == id.Topic && o.TopicID != id.TopicUUID():
+		m.stop(Recreated, fmt.Sprintf("the stream belongs to an earlier topic %q with id %s; the topic's id is now %s", o.Topic, o.TopicID, id.TopicUUID()))
+	default:
+		m.stop(ForeignIdentity, fmt.Sprintf("the stream's fencing token is %q, ours would begin with kb1.%s: it belongs to somebody else; %s", m.seen, m.id, who))
+	}
+}
+
+func (m *Machine) freshToken() string {
+	random := make([]byte, 16)
+	binary.LittleEndian.PutUint64(random, m.cfg.Rand.Uint64())
+	binary.LittleEndian.PutUint64(random[8:], m.cfg.Rand.Uint64())
+	return mapping.NewToken(m.a.Identity, m.a.Generation, random)
+}
+
+// What the errors of the sink may tell: methods that they have, if they know.
+// None of it decides a position or a success.
+
+func fencedBy(err error) (token string, ok bool) {
+	var e interface{ Fenced() (string, bool) }
+	if errors.As(err, &e) {
+		return e.Fenced()
+	}
+	return "", false
+}
+
+func denied(err error) bool {
+	var e interface{ Denied() bool }
+	return errors.As(err, &e) && e.Denied()
+}
