@@ -1,0 +1,21 @@
+// Package source is the Kafka side: it joins the consumer group, fetches, hands
+// records to the owner of their partition, and commits what owners mark.
+//
+//	        kgo client
+//	            |  PollFetches                    owners (handoff)
+//	            v                                  ^  |
+//	Run: poll, deliver ----- Fetched, Trouble -----+  |  Seek, Pause, Held
+//	     apply what owners asked for  <---------------+  Mark
+//	            |
+//	callbacks: assigned -> start owners
+//	           revoked  -> owners drain, commit
+//	           lost     -> owners stop, commit nothing
+//
+// One goroutine polls and never waits for a partition. Owners never call the
+// client themselves: they note what they want, and the poll loop applies it
+// between two polls, so that positions, pauses and rebalances cannot overtake
+// each other.
+//
+// It must not know what S2 is, nor what a record looks like there: owners come
+// from the Start function that it is given.
+package source

@@ -1,0 +1,166 @@
+package source
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"kafka-s2-bridge/handoff"
+	"kafka-s2-bridge/mapping"
+	"kafka-s2-bridge/offsets"
+)
+
+// key names a partition.
+type key struct {
+	topic     string
+	partition int32
+}
+
+// partition is one assigned partition: what its owner asked for, and what the
+// client was told. All fields are guarded by Source.mu.
+type partition struct {
+	s     *Source
+	key   key
+	id    mapping.Identity
+	owner *handoff.Owner // nil until the position is known
+
+	cut      uint64 // of the position that the client reads from
+	seek     *seek  // wanted, not applied yet
+	stopped  bool   // the owner wants nothing fetched
+	full     bool   // holds its share of the budget
+	paused   bool   // what the client was told
+	failing  bool   // the client reports an error of the partition again and again
+	queued   bool   // in Source.changed
+	held     int    // bytes between fetch and ack
+	marks    []offsets.Mark
+	explicit *offsets.Mark // to be committed though the client may believe it is
+
+	lso, logEnd, logStart int64 // as last seen; -1 unknown
+}
+
+type seek struct {
+	cut    uint64
+	offset int64
+	epoch  int32
+}
+
+var _ handoff.Partition = (*partition)(nil)
+
+// Seek is carried out by the poll loop between two polls.
+func (p *partition) Seek(cut uint64, offset int64, epoch int32) {
+	p.change(func() { p.seek = &seek{cut, offset, epoch} })
+}
+
+// Pause is carried out by the poll loop between two polls.
+func (p *partition) Pause() {
+	p.change(func() { p.stopped, p.seek = true, nil })
+}
+
+func (p *partition) change(f func()) {
+	p.s.mu.Lock()
+	defer p.s.mu.Unlock()
+	f()
+	p.s.touch(p)
+	p.s.wakeLocked()
+}
+
+// Held keeps the account of the memory budget.
+func (p *partition) Held(delta int) {
+	p.s.mu.Lock()
+	defer p.s.mu.Unlock()
+	p.s.hold(p, delta)
+}
+
+// Mark lets the client commit with the next automatic commit; what the client
+// would take for committed already is committed by the poll loop.
+func (p *partition) Mark(mark offsets.Mark, explicit bool) {
+	p.s.mark(p, mark, explicit)
+}
+
+// Range asks the leader for the log start offset and the high watermark.
+func (p *partition) Range(ctx context.Context) (start, end int64, err error) {
+	if start, err = p.listOffset(ctx, -2); err != nil {
+		return 0, 0, fmt.Errorf("list log start: %w", err)
+	}
+	if end, err = p.listOffset(ctx, -1); err != nil {
+		return 0, 0, fmt.Errorf("list log end: %w", err)
+	}
+	return start, end, nil
+}
+
+func (p *partition) listOffset(ctx context.Context, timestamp int64) (int64, error) {
+	rp := kmsg.NewListOffsetsRequestTopicPartition()
+	rp.Partition, rp.Timestamp = p.key.partition, timestamp
+	rt := kmsg.NewListOffsetsRequestTopic()
+	rt.Topic, rt.Partitions = p.key.topic, []kmsg.ListOffsetsRequestTopicPartition{rp}
+	req := kmsg.NewPtrListOffsetsRequest()
+	req.ReplicaID, req.Topics = -1, []kmsg.ListOffsetsRequestTopic{rt}
+	for _, shard := range p.s.client.RequestSharded(ctx, req) {
+		if shard.Err != nil {
+			return 0, shard.Err
+		}
+		for _, t := range shard.Resp.(*kmsg.ListOffsetsResponse).Topics {
+			for _, r := range t.Partitions {
+				return r.Offset, kerr.ErrorForCode(r.ErrorCode)
+			}
+		}
+	}
+	return 0, errors.New("kafka did not answer for the partition")
+}
+
+// EpochEnd asks the leader where an epoch ends in its log.
+func (p *partition) EpochEnd(ctx context.Context, epoch int32) (int64, error) {
+	rp := kmsg.NewOffsetForLeaderEpochRequestTopicPartition()
+	rp.Partition, rp.CurrentLeaderEpoch, rp.LeaderEpoch = p.key.partition, -1, epoch
+	rt := kmsg.NewOffsetForLeaderEpochRequestTopic()
+	rt.Topic, rt.Partitions = p.key.topic, []kmsg.OffsetForLeaderEpochRequestTopicPartition{rp}
+	req := kmsg.NewPtrOffsetForLeaderEpochRequest()
+	req.ReplicaID, req.Topics = -1, []kmsg.OffsetForLeaderEpochRequestTopic{rt}
+	for _, shard := range p.s.client.RequestSharded(ctx, req) {
+		switch {
+		case errors.Is(shard.Err, kerr.UnsupportedVersion):
+			return 0, errors.ErrUnsupported
+		case shard.Err != nil:
+			return 0, shard.Err
+		}
+		for _, t := range shard.Resp.(*kmsg.OffsetForLeaderEpochResponse).Topics {
+			for _, r := range t.Partitions {
+				if r.EndOffset < 0 {
+					p.s.client.ForceMetadataRefresh()
+				}
+				return r.EndOffset, kerr.ErrorForCode(r.ErrorCode)
+			}
+		}
+	}
+	return 0, errors.New("kafka did not answer for the partition")
+}
+
+// deliver hands a fetch to the owner.
+func (p *partition) deliver(f *kgo.FetchPartition) {
+	if f.LastStableOffset >= 0 && (len(f.Records) > 0 || f.Err == nil) {
+		p.lso, p.logEnd, p.logStart = f.LastStableOffset, f.HighWatermark, f.LogStartOffset
+	}
+	if len(f.Records) == 0 || p.owner == nil || p.seek != nil || p.stopped {
+		return // of a position that is left: read again from the next one
+	}
+	cost := 0
+	for _, r := range f.Records {
+		cost += len(r.Key) + len(r.Value) + recordCost
+		for _, h := range r.Headers {
+			cost += len(h.Key) + len(h.Value) + headerCost
+		}
+	}
+	p.s.hold(p, cost)
+	p.owner.Fetched(p.cut, cost, f.Records)
+}
+
+// What the client allocates for a record and for a header besides their bytes
+// (measured: some 330 bytes a record).
+const (
+	recordCost = 350
+	headerCost = 48
+)

@@ -1,0 +1,291 @@
+package source
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"kafka-s2-bridge/handoff"
+)
+
+// StartOwner begins to own a partition.
+type StartOwner func(handoff.Assignment, handoff.Partition) (*handoff.Owner, error)
+
+// Source consumes as one member of the group.
+type Source struct {
+	cfg     Config
+	log     *slog.Logger
+	start   StartOwner
+	metrics *Metrics
+	client  *kgo.Client
+	commits context.Context // carries the metadata hook
+	ready   chan struct{}   // closed when client is set: callbacks may come earlier
+	later   *time.Timer     // wakes the poll loop for what could not be applied at once
+
+	mu       sync.Mutex
+	parts    map[key]*partition
+	changed  []*partition // owners asked for something
+	held     int          // bytes of all partitions between fetch and ack
+	holding  int          // partitions that hold anything
+	overfull bool
+	wake     context.CancelFunc // ends the poll under way
+	woken    bool
+	commitOf map[key]fetchedCommit // of partitions just assigned
+	health   health
+}
+
+// New joins the group; Run must follow. Start gives an owner whose context
+// outlives that of Run: owners drain when Run ends.
+func New(cfg Config, metrics *Metrics, start StartOwner) (*Source, error) {
+	s := &Source{
+		cfg: cfg, log: cfg.Logger, start: start, metrics: metrics,
+		parts: map[key]*partition{}, commitOf: map[key]fetchedCommit{}, health: newHealth(), ready: make(chan struct{}),
+	}
+	opts, err := cfg.connectionOptions()
+	if err != nil {
+		return nil, err
+	}
+	s.commits = s.commitContext(context.Background())
+	opts = append(append(opts, cfg.groupOptions()...),
+		kgo.WithContext(s.commits), // the client's own commits use it
+		kgo.AutoCommitCallback(s.committed),
+		kgo.OnPartitionsAssigned(s.assigned),
+		kgo.OnPartitionsRevoked(s.revoked),
+		kgo.OnPartitionsLost(s.lost),
+		kgo.OnOffsetsFetched(s.offsetsFetched),
+		kgo.AdjustFetchOffsetsFn(s.adjust),
+	)
+	if s.client, err = kgo.NewClient(opts...); err != nil {
+		return nil, fmt.Errorf("kafka client: %w", err)
+	}
+	s.later = time.AfterFunc(time.Hour, s.nudge)
+	metrics.watch(s)
+	close(s.ready)
+	return s, nil
+}
+
+// applyEvery bounds how often positions are set anew: each time costs the
+// client everything that it has fetched ahead.
+const applyEvery = 50 * time.Millisecond
+
+// Run polls until the context ends, then lets the owners drain, commits and
+// leaves the group.
+func (s *Source) Run(ctx context.Context) {
+	var watching sync.WaitGroup
+	watching.Go(func() { s.watch(ctx) })
+	var lastApply time.Time
+	for ctx.Err() == nil {
+		poll, cancel := context.WithCancel(ctx)
+		s.mu.Lock()
+		s.wake = cancel
+		if s.woken {
+			s.woken = false
+			cancel()
+		}
+		s.mu.Unlock()
+		fetches := s.client.PollFetches(poll)
+		cancel()
+		if fetches.IsClientClosed() {
+			break
+		}
+		s.deliver(fetches)
+		// Between a poll and AllowRebalance nothing is revoked: what owners
+		// asked for is applied to partitions that are still theirs.
+		if wait := applyEvery - time.Since(lastApply); s.apply(wait <= 0) {
+			lastApply = time.Now()
+		}
+		s.client.AllowRebalance()
+	}
+	watching.Wait()
+	s.client.CloseAllowingRebalance() // runs revoked for all that is assigned
+	s.later.Stop()
+}
+
+// wakeLocked ends the poll under way, so that what owners asked for is applied
+// now and not when the next record comes.
+func (s *Source) wakeLocked() {
+	s.woken = true
+	if s.wake != nil {
+		s.wake()
+	}
+}
+
+func (s *Source) touch(p *partition) {
+	if !p.queued {
+		p.queued = true
+		s.changed = append(s.changed, p)
+	}
+}
+
+func (s *Source) deliver(fetches kgo.Fetches) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.woken = false
+	for i := range fetches {
+		for j := range fetches[i].Topics {
+			t := &fetches[i].Topics[j]
+			for k := range t.Partitions {
+				f := &t.Partitions[k]
+				p := s.parts[key{t.Topic, f.Partition}]
+				if f.Err != nil {
+					s.fetchError(p, t.Topic, f)
+				}
+				if p == nil {
+					continue
+				}
+				if id := p.id.TopicID; t.TopicID != id && t.TopicID != [16]byte{} && id != [16]byte{} {
+					s.recreated(p, t.TopicID)
+					continue
+				}
+				p.deliver(f)
+			}
+		}
+	}
+}
+
+// fetchError takes what the client reports in the place of records; Source.mu
+// is held. Errors of a position are the owner's to judge; the client repeats
+// them thousands of times a second, so the partition is paused until then.
+func (s *Source) fetchError(p *partition, topic string, f *kgo.FetchPartition) {
+	var loss *kgo.ErrDataLoss
+	var session *kgo.ErrGroupSession
+	switch {
+	case errors.Is(f.Err, context.Canceled), errors.Is(f.Err, context.DeadlineExceeded):
+		// we ended the poll ourselves
+	case errors.As(f.Err, &session):
+		s.health.group = fmt.Sprintf("not a member of group %s: %v", s.cfg.Group, session.Err)
+		s.log.Warn("no membership in the group; the client tries again", "group", s.cfg.Group, "error", session.Err)
+	case p == nil:
+		s.log.Warn("fetch error", "topic", topic, "partition", f.Partition, "error", f.Err)
+	case p.owner == nil || p.seek != nil || p.stopped:
+		s.touch(p) // it is about to be paused, or to read from elsewhere
+	case errors.Is(f.Err, kerr.OffsetOutOfRange):
+		s.halt(p)
+		p.owner.Trouble(handoff.Trouble{Cut: p.cut, Kind: handoff.OutOfRange, Offset: -1, Detail: "Kafka does not have the offset that is next to read"})
+	case errors.As(f.Err, &loss):
+		s.halt(p)
+		p.owner.Trouble(handoff.Trouble{Cut: p.cut, Kind: handoff.DataLoss, Offset: loss.ResetTo,
+			Detail: fmt.Sprintf("Kafka's log was cut back: the client had read up to offset %d and was reset to %d", loss.ConsumedTo, loss.ResetTo)})
+	default:
+		// Unknown topic id, authorization, corrupt batches: whether it passes
+		// shows when the watch looks at the partition again.
+		if !p.failing {
+			s.log.Warn("fetch error; the partition is tried again", "topic", topic, "partition", f.Partition, "error", f.Err)
+		}
+		p.failing = true
+		s.health.fetch[p.key] = f.Err.Error()
+		s.touch(p)
+	}
+}
+
+func (s *Source) recreated(p *partition, now [16]byte) {
+	if p.owner == nil || p.stopped {
+		return
+	}
+	s.halt(p)
+	id := p.id
+	id.TopicID = now
+	p.owner.Trouble(handoff.Trouble{Cut: p.cut, Kind: handoff.TopicRecreated, Offset: -1,
+		Detail: fmt.Sprintf("topic %q was deleted and created anew: its id was %s and is now %s", p.key.topic, p.id.TopicUUID(), id.TopicUUID())})
+}
+
+// halt pauses a partition until its owner seeks.
+func (s *Source) halt(p *partition) {
+	p.stopped = true
+	s.touch(p)
+}
+
+// apply tells the client what owners and budget want: positions in one batch,
+// pauses, explicit commits. It says whether positions were set.
+func (s *Source) apply(seekNow bool) (sought bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	changed := s.changed
+	s.changed = nil
+	seeks := map[*partition]seek{}
+	for _, p := range changed {
+		p.queued = false
+		if s.parts[p.key] != p || p.seek == nil {
+			continue
+		}
+		if seekNow {
+			seeks[p] = *p.seek
+		} else {
+			s.touch(p)
+			s.later.Reset(applyEvery)
+		}
+	}
+	if len(seeks) > 0 {
+		s.setPositions(seeks)
+	}
+	commits := s.takeExplicit(changed)
+	var pause, resume map[string][]int32
+	for _, p := range changed {
+		if s.parts[p.key] != p {
+			continue
+		}
+		want := p.owner == nil || p.stopped || p.failing || p.full || s.overfull || p.seek != nil
+		switch {
+		case want && !p.paused:
+			pause = add(pause, p.key)
+		case !want && p.paused:
+			resume = add(resume, p.key)
+		}
+		p.paused = want
+	}
+	if pause != nil {
+		s.client.PauseFetchPartitions(pause)
+	}
+	if resume != nil {
+		s.client.ResumeFetchPartitions(resume)
+	}
+	if commits != nil {
+		s.client.CommitOffsets(s.commits, commits, s.committed)
+	}
+	return len(seeks) > 0
+}
+
+// nudge wakes the poll loop for what could not be applied at once.
+func (s *Source) nudge() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.wakeLocked()
+}
+
+// setPositions moves the client. It takes an offset that it believes to stand
+// at for no change, although it may have moved by itself after data loss: so
+// each position is set by way of another one. Partitions that it does not know
+// yet are skipped in silence: they are tried again.
+func (s *Source) setPositions(seeks map[*partition]seek) {
+	var aside, there map[string]map[int32]kgo.EpochOffset
+	for p, to := range seeks {
+		aside = put(aside, p.key, kgo.EpochOffset{Epoch: to.epoch, Offset: to.offset + 1})
+		there = put(there, p.key, kgo.EpochOffset{Epoch: to.epoch, Offset: to.offset})
+	}
+	s.client.SetOffsets(aside)
+	s.client.SetOffsets(there)
+	now := s.client.CommittedOffsets()
+	for p, to := range seeks {
+		if got, ok := now[p.key.topic][p.key.partition]; !ok || got.Offset != to.offset {
+			s.touch(p)
+			s.later.Reset(applyEvery)
+			continue
+		}
+		p.cut, p.seek, p.stopped, p.failing = to.cut, nil, false, false
+		delete(s.health.fetch, p.key)
+	}
+}
+
+func add(m map[string][]int32, k key) map[string][]int32 {
+	if m == nil {
+		m = map[string][]int32{}
+	}
+	m[k.topic] = append(m[k.topic], k.partition)
+	return m
+}
