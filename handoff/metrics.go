@@ -12,7 +12,7 @@ import (
 type Metrics struct {
 	records, bytes, acquisitions *prometheus.CounterVec
 	durable, inflight, held      *prometheus.GaugeVec
-	latency                      prometheus.Histogram
+	latency                      *prometheus.HistogramVec
 }
 
 // NewMetrics registers the metrics of this package.
@@ -31,10 +31,11 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		durable:      gauge("durable_offset", "Kafka offset up to which the stream is complete; -1 while nothing is known."),
 		inflight:     gauge("inflight_bytes", "Encoded bytes sent to S2 and not acknowledged yet."),
 		held:         gauge("held", "1 while the partition is held for the reason.", "reason"),
-		latency: prometheus.NewHistogram(prometheus.HistogramOpts{
+		// Few buckets: there is one histogram for each partition that writes.
+		latency: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "kafka_s2_bridge_append_seconds", Help: "Time from sending a batch to its acknowledgement.",
-			Buckets: []float64{.002, .005, .01, .02, .04, .08, .15, .3, .6, 1.2, 2.5, 5, 10, 30},
-		}),
+			Buckets: []float64{.005, .02, .05, .1, .25, .5, 1, 5},
+		}, partition),
 	}
 	reg.MustRegister(m.records, m.bytes, m.acquisitions, m.durable, m.inflight, m.held, m.latency)
 	return m
@@ -64,6 +65,7 @@ func (p partitionMetrics) with(last string) []string { return []string{p.labels[
 func (p partitionMetrics) forget(hold Reason) {
 	p.all.durable.DeleteLabelValues(p.labels...)
 	p.all.inflight.DeleteLabelValues(p.labels...)
+	p.all.latency.DeleteLabelValues(p.labels...)
 	if hold != "" {
 		p.all.held.DeleteLabelValues(p.with(string(hold))...)
 	}

@@ -35,7 +35,7 @@ func (r *report) aborted() { r.sendAt = nil }
 
 func (r *report) event(now time.Duration, ev Event) {
 	if _, ok := ev.(Acked); ok && len(r.sendAt) > 0 {
-		r.metrics.all.latency.Observe((now - r.sendAt[0]).Seconds())
+		r.metrics.all.latency.WithLabelValues(r.metrics.labels...).Observe((now - r.sendAt[0]).Seconds())
 		r.sendAt = r.sendAt[1:]
 	}
 }

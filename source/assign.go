@@ -192,16 +192,15 @@ func (s *Source) revoked(_ context.Context, client *kgo.Client, gone map[string]
 	}
 	ctx, cancel := context.WithTimeout(s.commits, 10*time.Second)
 	defer cancel()
+	marked := client.MarkedOffsets()
 	s.mu.Lock()
-	explicit := s.takeExplicit(s.partitionsOf(gone))
+	for topic, partitions := range s.takeExplicit(s.partitionsOf(gone)) {
+		for n, at := range partitions {
+			marked = put(marked, key{topic, n}, at)
+		}
+	}
 	s.mu.Unlock()
-	if explicit != nil {
-		client.CommitOffsetsSync(ctx, explicit, s.committed)
-	}
-	if err := client.CommitMarkedOffsets(ctx); err != nil && !errors.Is(err, errNothingToCommit) {
-		s.metrics.commitFailures.Inc()
-		s.log.Warn("commit before giving partitions up failed; the next owner asks S2", "error", err)
-	}
+	client.CommitOffsetsSync(ctx, marked, s.committed)
 	s.drop(gone)
 }
 

@@ -85,18 +85,23 @@ func (p *partition) metaOf(offset int64) (string, bool) {
 
 // committed is called after each commit. A failed one only delays: where
 // reading starts is S2's to say.
-func (s *Source) committed(_ *kgo.Client, _ *kmsg.OffsetCommitRequest, resp *kmsg.OffsetCommitResponse, err error) {
+func (s *Source) committed(_ *kgo.Client, req *kmsg.OffsetCommitRequest, resp *kmsg.OffsetCommitResponse, err error) {
+	if errors.Is(err, errNothingToCommit) || errors.Is(err, context.Canceled) {
+		return
+	}
 	if err != nil {
-		if !errors.Is(err, errNothingToCommit) && !errors.Is(err, context.Canceled) {
-			s.metrics.commitFailures.Inc()
-			s.log.Warn("commit of offsets failed; it is tried again with the next", "error", err)
+		for _, t := range req.Topics {
+			for _, p := range t.Partitions {
+				s.metrics.commitFailed(t.Topic, p.Partition)
+			}
 		}
+		s.log.Warn("commit of offsets failed; it is tried again with the next", "error", err)
 		return
 	}
 	for _, t := range resp.Topics {
 		for _, p := range t.Partitions {
 			if err := kerr.ErrorForCode(p.ErrorCode); err != nil {
-				s.metrics.commitFailures.Inc()
+				s.metrics.commitFailed(t.Topic, p.Partition)
 				s.log.Warn("commit of an offset failed; it is tried again with the next", "topic", t.Topic, "partition", p.Partition, "error", err)
 			}
 		}

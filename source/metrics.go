@@ -8,7 +8,7 @@ import (
 
 // Metrics are what the Kafka side reports.
 type Metrics struct {
-	commitFailures prometheus.Counter
+	commitFailures *prometheus.CounterVec
 	lag, stable    *prometheus.Desc
 	held, assigned *prometheus.Desc
 	source         *Source
@@ -18,9 +18,9 @@ type Metrics struct {
 func NewMetrics(reg prometheus.Registerer) *Metrics {
 	partition := []string{"topic", "partition"}
 	m := &Metrics{
-		commitFailures: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "kafka_s2_bridge_commit_failures_total", Help: "Commits of group offsets that failed; they are tried again.",
-		}),
+		commitFailures: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "kafka_s2_bridge_commit_failures_total", Help: "Commits of the group's offset that failed; they are tried again.",
+		}, partition),
 		lag:      prometheus.NewDesc("kafka_s2_bridge_lag", "Offsets between the position and Kafka's last stable offset; -1 while unknown.", partition, nil),
 		stable:   prometheus.NewDesc("kafka_s2_bridge_last_stable_offset", "Kafka's last stable offset; -1 while unknown.", partition, nil),
 		held:     prometheus.NewDesc("kafka_s2_bridge_memory_held_bytes", "Bytes between fetch and acknowledgement, of all partitions.", nil, nil),
@@ -31,6 +31,10 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 }
 
 func (m *Metrics) watch(s *Source) { m.source = s }
+
+func (m *Metrics) commitFailed(topic string, partition int32) {
+	m.commitFailures.WithLabelValues(topic, strconv.Itoa(int(partition))).Inc()
+}
 
 // Describe implements prometheus.Collector.
 func (m *Metrics) Describe(ch chan<- *prometheus.Desc) {
