@@ -1,0 +1,182 @@
+package mapping
+
+import "sort"
+
+// Batch holds encoded S2 records that travel in one append:
+//
+//	entries   [ offset 7 | offset 8 | offset 9 | ... ]
+//	               |end       |end       |end
+//	buf       [....|..........|..........|  room     ]
+//	          ^ start: moves right when records are dropped
+//
+// A batch is not safe for use by several goroutines, except that its Bytes
+// may be read while nobody packs into it.
+type Batch struct {
+	store *store // nil once released: any use is a nil dereference
+	first int    // index of the first kept entry
+	start int    // where it begins in the buffer
+
+	records, metered, payload int // of what is kept
+
+	sealed bool
+}
+
+// entry is one S2 record of a batch.
+type entry struct {
+	offset  int64 // Kafka's; noOffset for a marker
+	end     int32 // in the buffer
+	metered int32
+	payload int32 // key and value, bytes
+	epoch   int32
+	last    bool // completes its Kafka record
+}
+
+const (
+	noOffset = -1
+	noEpoch  = -1
+)
+
+// NewBatch returns an empty batch with room for about sizeHint encoded bytes.
+func NewBatch(sizeHint int) *Batch {
+	return &Batch{store: take(min(sizeHint, bigBuffer))}
+}
+
+// add appends one S2 record, which write must encode in exactly wire bytes.
+func (b *Batch) add(r *Record, s size) {
+	b.store = b.store.grow(s.wire())
+	b.store.buf = appendRecord(b.store.buf, r, s)
+	payload := len(r.Key) + len(r.Value)
+	b.store.entries = append(b.store.entries, entry{
+		offset:  r.Offset,
+		end:     int32(len(b.store.buf)),
+		metered: int32(s.metered),
+		payload: int32(payload),
+		epoch:   r.LeaderEpoch,
+		last:    true,
+	})
+	b.records++
+	b.metered += s.metered
+	b.payload += payload
+}
+
+// takes tells whether a record of that size still fits.
+func (b *Batch) takes(s size) bool {
+	return !b.sealed && b.Count() < MaxRecords &&
+		b.metered+s.metered <= MaxMetered && len(b.Bytes())+s.wire() <= MaxEncoded
+}
+
+func (b *Batch) kept() []entry { return b.store.entries[b.first:] }
+
+// Seal closes the batch: Pack adds nothing to it any more. Whatever was sent
+// is sealed, since its records have their sequence numbers.
+func (b *Batch) Seal() { b.sealed = true }
+
+// Full tells whether the batch is at a limit, or so near that another record
+// of the average size would pass it.
+func (b *Batch) Full() bool {
+	n := b.Count()
+	if b.sealed || n >= MaxRecords {
+		return true
+	}
+	if n == 0 {
+		return false
+	}
+	encoded := len(b.Bytes())
+	return b.metered+b.metered/n > MaxMetered || encoded+encoded/n > MaxEncoded
+}
+
+// Records is the number of Kafka records whose last S2 record is here.
+func (b *Batch) Records() int { return b.records }
+
+// Count is the number of S2 records: the sequence numbers that it takes.
+func (b *Batch) Count() int { return len(b.kept()) }
+
+// Bytes returns the records as they stand in an AppendInput: the repeated
+// field 1, ready for a frame. They are valid until Release, or until the next
+// record is packed.
+func (b *Batch) Bytes() []byte { return b.store.buf[b.start:] }
+
+// Metered is the size in bytes as S2 counts it.
+func (b *Batch) Metered() int { return b.metered }
+
+// Mem is the memory that the batch pins, bytes.
+func (b *Batch) Mem() int { return b.store.mem() }
+
+// Payload is the length of all keys and values, bytes.
+func (b *Batch) Payload() int { return b.payload }
+
+// Span returns the Kafka offsets of the first and the last record that is
+// completed here. It says false if there is none: an empty batch, a marker.
+func (b *Batch) Span() (first, last int64, ok bool) {
+	if b.records == 0 {
+		return 0, 0, false
+	}
+	kept := b.kept()
+	i, j := 0, len(kept)-1
+	for !kept[i].last {
+		i++
+	}
+	for !kept[j].last {
+		j--
+	}
+	return kept[i].offset, kept[j].offset, true
+}
+
+// Epoch is the leader epoch of the last record, -1 if unknown or if there is
+// no record.
+func (b *Batch) Epoch() int32 {
+	if kept := b.kept(); len(kept) > 0 {
+		return kept[len(kept)-1].epoch
+	}
+	return noEpoch
+}
+
+// FirstEpoch is the leader epoch of the first record, -1 if unknown or if
+// there is no record.
+func (b *Batch) FirstEpoch() int32 {
+	if kept := b.kept(); len(kept) > 0 {
+		return kept[0].epoch
+	}
+	return noEpoch
+}
+
+// EpochThrough is the highest leader epoch among the records at or below the
+// offset, -1 if there is none.
+func (b *Batch) EpochThrough(offset int64) int32 {
+	epoch := int32(noEpoch)
+	for _, e := range b.kept() {
+		if e.offset > offset {
+			break
+		}
+		epoch = max(epoch, e.epoch)
+	}
+	return epoch
+}
+
+// DropThrough forgets the records at or below the offset. A marker stays. The
+// bytes of the others do not move.
+func (b *Batch) DropThrough(offset int64) {
+	kept := b.kept()
+	n := sort.Search(len(kept), func(i int) bool {
+		return kept[i].offset == noOffset || kept[i].offset > offset
+	})
+	if n == 0 {
+		return
+	}
+	for _, e := range kept[:n] {
+		if e.last {
+			b.records--
+		}
+		b.metered -= int(e.metered)
+		b.payload -= int(e.payload)
+	}
+	b.first += n
+	b.start = int(kept[n-1].end)
+}
+
+// Release gives the memory back. Every use afterwards panics, a second
+// Release too: two owners of one buffer would corrupt a stream.
+func (b *Batch) Release() {
+	b.store.give()
+	b.store = nil
+}
