@@ -1,0 +1,277 @@
+package sink
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"net/http"
+	"net/url"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"kafka-s2-bridge/mapping"
+	"kafka-s2-bridge/sink/s2s"
+)
+
+// The question for a fencing token is an append that cannot succeed: no stream
+// is that long. S2 looks at the token first, so its answer names the token; if
+// it names the sequence number, the token is the one of the question.
+const (
+	questionToken = "kb1.?"
+	questionSeq   = uint64(1) << 62
+)
+
+var errAnswer = errors.New("answer makes no sense")
+
+// StreamSettings are given to S2 when a stream is created, all of them, since
+// S2's defaults lose data after 7 days. An existing stream keeps its own.
+type StreamSettings struct {
+	// Retention is how long S2 keeps records, in whole seconds; 0 is for ever.
+	Retention time.Duration
+	// StorageClass is express or standard; empty is express.
+	StorageClass string
+}
+
+// Stream is one stream of the basin. It holds nothing that S2 says.
+type Stream struct {
+	client  *Client
+	path    *path
+	name    string
+	create  StreamSettings
+	records *url.URL
+	tail    *url.URL
+	last    atomic.Pointer[conn] // of the latest request
+}
+
+// Stream returns the stream of that name, which need not exist.
+func (c *Client) Stream(name string, create StreamSettings) *Stream {
+	return &Stream{
+		client: c, path: c.path(name), name: name, create: create,
+		records: c.url("streams", name, "records"),
+		tail:    c.url("streams", name, "records", "tail"),
+	}
+}
+
+// url is the base URL with escaped path elements: a slash in a stream's name
+// does not part elements.
+func (c *Client) url(elements ...string) *url.URL {
+	u := *c.base
+	u.RawPath = u.EscapedPath()
+	for _, e := range elements {
+		u.Path += "/" + e
+		u.RawPath += "/" + url.PathEscape(e)
+	}
+	return &u
+}
+
+// Suspect says that the connection of the latest request looks dead: it gets
+// no new requests, of any stream. What is open on it is left alone. A
+// connection younger than a second is not given up.
+func (s *Stream) Suspect() {
+	if c := s.last.Load(); c != nil {
+		s.path.suspect(c)
+	}
+}
+
+// reserve takes a connection for one request, and remembers it.
+func (s *Stream) reserve(ctx context.Context) (*conn, error) {
+	c, err := s.path.reserve(ctx)
+	if err == nil {
+		s.last.Store(c)
+	}
+	return c, err
+}
+
+// Ask returns the tail, that is the next sequence number, and the fencing token
+// of the stream. It never creates the stream, unless it is deleted between the
+// two questions in a basin that creates streams when they are appended to.
+// A missing stream is no error: exists is false, and the rest zero.
+func (s *Stream) Ask(ctx context.Context) (tail uint64, token string, exists bool, err error) {
+	tail, err = s.askTail(ctx)
+	if err == nil {
+		token, err = s.askToken(ctx)
+	}
+	if e := (*Error)(nil); errors.As(err, &e) && e.NotFound() {
+		return 0, "", false, nil
+	}
+	if err != nil {
+		return 0, "", false, err
+	}
+	return tail, token, true, nil
+}
+
+func (s *Stream) askTail(ctx context.Context) (uint64, error) {
+	// This answer is JSON whatever is asked for.
+	_, answer, err := s.client.do(ctx, call{
+		op: opTail, stream: s, method: http.MethodGet, url: s.tail,
+	})
+	if err != nil {
+		return 0, err
+	}
+	var said struct {
+		Tail struct {
+			SeqNum *uint64 `json:"seq_num"`
+		}
+	}
+	if err := json.Unmarshal(answer, &said); err != nil {
+		return 0, s.client.failed(opTail, s.name, fmt.Errorf("%w: %w", errAnswer, err))
+	}
+	if said.Tail.SeqNum == nil {
+		return 0, s.client.failed(opTail, s.name, fmt.Errorf("%w: no sequence number in it", errAnswer))
+	}
+	return *said.Tail.SeqNum, nil
+}
+
+func (s *Stream) askToken(ctx context.Context) (string, error) {
+	// A marker of unknown kind, which readers would ignore if it ever landed.
+	input := s2s.AppendRecord(nil, []s2s.Header{{Name: []byte("~!"), Value: []byte("question")}}, nil)
+	input = s2s.AppendTrailer(input, questionSeq, questionToken)
+	_, err := s.append(ctx, opQuestion, input)
+	var e *Error
+	switch {
+	case err == nil:
+		return "", s.client.failed(opQuestion, s.name, fmt.Errorf("%w: an append that cannot succeed did", errAnswer))
+	case !errors.As(err, &e):
+		return "", err
+	}
+	if token, ok := e.Fenced(); ok {
+		return token, nil
+	}
+	if _, ok := e.SeqMismatch(); ok {
+		return questionToken, nil
+	}
+	return "", err
+}
+
+// Create makes the stream with its settings. That it exists already is no
+// error, and changes nothing.
+func (s *Stream) Create(ctx context.Context) error {
+	body, err := s.create.request(s.name)
+	if err != nil {
+		return s.client.failed(opCreate, s.name, err)
+	}
+	_, _, err = s.client.do(ctx, call{
+		op: opCreate, stream: s, method: http.MethodPost, url: s.client.url("streams"),
+		header: map[string]string{"content-type": "application/json", "s2-request-token": rand.Text()},
+		body:   body, also: http.StatusCreated,
+	})
+	if e := (*Error)(nil); errors.As(err, &e) && e.Status == http.StatusConflict && e.Code == codeExists {
+		return nil
+	}
+	return err
+}
+
+// request is the body of a create request. s2-lite accepts anything in it, so
+// it is checked here.
+func (s StreamSettings) request(name string) ([]byte, error) {
+	retention := map[string]any{"infinite": struct{}{}}
+	switch {
+	case s.Retention < 0 || s.Retention > 0 && s.Retention < time.Second:
+		return nil, fmt.Errorf("stream retention of %s: S2 counts whole seconds", s.Retention)
+	case s.Retention > 0:
+		retention = map[string]any{"age": uint64(s.Retention / time.Second)}
+	}
+	class := s.StorageClass
+	switch class {
+	case "":
+		class = "express"
+	case "express", "standard":
+	default:
+		return nil, fmt.Errorf("storage class %q: S2 has express and standard", class)
+	}
+	return json.Marshal(map[string]any{
+		"stream": name,
+		"config": map[string]any{
+			"storage_class":    class,
+			"retention_policy": retention,
+			"timestamping":     map[string]any{"mode": "client-prefer", "uncapped": false},
+			"delete_on_empty":  map[string]any{"min_age_secs": 0},
+		},
+	})
+}
+
+// Fence appends the command that sets the fencing token to token, on condition
+// that it is seen; if seen is empty, also that the stream is. It returns the
+// sequence number of the command.
+func (s *Stream) Fence(ctx context.Context, token, seen string) (seq uint64, err error) {
+	if token == "" || len(token) > s2s.MaxToken {
+		return 0, s.client.failed(opFence, s.name, fmt.Errorf("fencing token %q: must have 1 to %d bytes", token, s2s.MaxToken))
+	}
+	input := s2s.AppendRecord(nil, []s2s.Header{{Value: []byte("fence")}}, []byte(token))
+	if seen == "" {
+		input = s2s.AppendTrailer(input, 0, seen)
+	} else {
+		input = s2s.AppendToken(input, seen)
+	}
+	ack, err := s.append(ctx, opFence, input)
+	if err != nil {
+		return 0, err
+	}
+	if ack.End.SeqNum-ack.Start.SeqNum != 1 || seen == "" && ack.Start.SeqNum != 0 {
+		return 0, s.client.failed(opFence, s.name, fmt.Errorf("%w: one command got the sequence numbers %d to %d",
+			errAnswer, ack.Start.SeqNum, ack.End.SeqNum))
+	}
+	return ack.Start.SeqNum, nil
+}
+
+// append sends one AppendInput by itself.
+func (s *Stream) append(ctx context.Context, op string, input []byte) (s2s.AppendAck, error) {
+	_, answer, err := s.client.do(ctx, call{
+		op: op, stream: s, method: http.MethodPost, url: s.records,
+		header: map[string]string{"content-type": "application/protobuf", "accept": "application/protobuf"},
+		body:   input,
+	})
+	if err != nil {
+		return s2s.AppendAck{}, err
+	}
+	ack, err := s2s.ParseAppendAck(answer)
+	if err != nil {
+		return s2s.AppendAck{}, s.client.failed(op, s.name, err)
+	}
+	return ack, nil
+}
+
+// Read returns one page of records, from the sequence number from on or from
+// the first that is left behind it: at most count, at most 1,000, and at most
+// what S2 puts on a page of 1 MiB. At the tail, and where all was trimmed, it
+// is empty. The records share one buffer.
+func (s *Stream) Read(ctx context.Context, from uint64, count int) ([]mapping.Stored, error) {
+	count = min(max(count, 1), s2s.MaxRecords)
+	u := *s.records
+	u.RawQuery = "seq_num=" + strconv.FormatUint(from, 10) + "&count=" + strconv.Itoa(count)
+	status, answer, err := s.client.do(ctx, call{
+		op: opRead, stream: s, method: http.MethodGet, url: &u,
+		header: map[string]string{"accept": "application/protobuf"},
+		also:   http.StatusRequestedRangeNotSatisfiable,
+	})
+	if err != nil || status != http.StatusOK {
+		return nil, err
+	}
+	page, err := s2s.ParseReadBatch(answer)
+	if err != nil {
+		return nil, s.client.failed(opRead, s.name, err)
+	}
+	if len(page.Records) > count {
+		return nil, s.client.failed(opRead, s.name, fmt.Errorf("%w: %d records, asked for %d", errAnswer, len(page.Records), count))
+	}
+	stored := make([]mapping.Stored, len(page.Records))
+	least := from
+	for i, r := range page.Records {
+		if r.SeqNum < least || r.SeqNum == math.MaxUint64 {
+			return nil, s.client.failed(opRead, s.name, fmt.Errorf("%w: sequence number %d where %d or more must be", errAnswer, r.SeqNum, least))
+		}
+		least = r.SeqNum + 1
+		stored[i] = mapping.Stored{Seq: r.SeqNum, Timestamp: r.Timestamp, Body: r.Body}
+		if len(r.Headers) > 0 {
+			stored[i].Headers = make([]mapping.StoredHeader, len(r.Headers))
+		}
+		for j, h := range r.Headers {
+			stored[i].Headers[j] = mapping.StoredHeader(h)
+		}
+	}
+	return stored, nil
+}
