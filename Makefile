@@ -1,0 +1,62 @@
+# The commands of this project. `make` alone lists them.
+
+GO      ?= go
+T       ?= 15s
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+COMMIT  ?= $(shell git rev-parse HEAD 2>/dev/null)
+DATE    ?= $(shell git show -s --format=%cI HEAD 2>/dev/null)
+
+# Run from its module, so that nothing has to be installed. The first run compiles
+# it (two minutes on two cores), later ones take seconds.
+GOLANGCI := $(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+
+.DEFAULT_GOAL := help
+.PHONY: help
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: test
+test: vet lint unit ## go vet, linters, all tests that need no server
+
+.PHONY: vet
+vet: ## go vet, the tests with real servers included
+	$(GO) vet ./...
+	$(GO) vet -tags real ./...
+
+.PHONY: lint
+lint: ## golangci-lint by .golangci.yml
+	$(GOLANGCI) run ./...
+
+.PHONY: unit
+unit: ## all tests that need no server
+	$(GO) test -count=1 ./...
+
+.PHONY: test-race
+test-race: ## the same tests under the race detector
+	$(GO) test -race -count=1 ./...
+
+.PHONY: test-real
+test-real: ## on real Apache Kafka and s2-lite (Java 17, Maven; s2 on PATH or S2_LITE_BIN)
+	$(GO) test -tags real -count=1 -timeout 40m ./tests/real/...
+
+.PHONY: bench
+bench: ## MiB/s and CPU seconds a GiB: reading, appending, the bridge
+	$(GO) run ./tests/bench
+
+.PHONY: demo
+demo: ## watch exactly-once happen, in this terminal; nothing else needed
+	$(GO) run ./cmd/bridge demo
+
+.PHONY: fuzz
+fuzz: ## every fuzz target for T each: make fuzz T=10m
+	@set -e; \
+	for file in $$(grep -rl --include='*_test.go' '^func Fuzz' .); do \
+		for target in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\)(.*/\1/p' $$file); do \
+			echo "== $$(dirname $$file) $$target"; \
+			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(T) ./$$(dirname $$file); \
+		done; \
+	done
+
+.PHONY: build
+build: ## bin/bridge: one static file
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT) -X main.date=$(DATE)' -o bin/bridge ./cmd/bridge
