@@ -84,6 +84,7 @@ type Hold struct {
 // stop holds the partition: nothing is sent, nothing is kept, nothing is
 // skipped. Other partitions never notice.
 func (m *Machine) stop(r Reason, detail string) {
+	searching := m.phase == locating
 	m.dropSession(false)
 	m.dropAll()
 	m.from, m.suspect = -1, -1
@@ -92,7 +93,14 @@ func (m *Machine) stop(r Reason, detail string) {
 	m.off(waitTimer)
 	m.do(Pause{})
 	if every := r.recheck(); every > 0 {
-		m.wait(every, func() { m.acquire(Recheck) })
+		m.wait(every, func() {
+			if searching { // no record has come yet: still nothing to acquire for
+				m.phase = locating
+				m.ask()
+				return
+			}
+			m.acquire(Recheck)
+		})
 	}
 }
 

@@ -11,7 +11,7 @@ import (
 // the fetch can go, and control records move the position behind the data
 // before them.
 func (m *Machine) fetched(ev Fetched) {
-	if ev.Cut != m.cut || m.from < 0 || m.refused != nil || m.phase == draining || m.phase == held {
+	if len(ev.Records) == 0 || ev.Cut != m.cut || m.from < 0 || m.refused != nil || m.phase == draining || m.phase == held {
 		return
 	}
 	left := 0
@@ -123,17 +123,25 @@ func (m *Machine) kafkaTrouble(ev Trouble) {
 		m.acquire(KafkaPosition)
 	case acquiring:
 		m.dropAll() // the acquisition that is under way seeks at its end
-		m.from = -1
+		m.from, m.stirred = -1, true
 	}
 }
 
 // dropAll forgets what was fetched and is not in flight.
 func (m *Machine) dropAll() {
-	for _, b := range m.queue {
-		b.Release()
-	}
+	m.retired = append(m.retired, m.queue...)
 	m.queue, m.refused = nil, nil
 	m.passes.Clear()
+}
+
+// recycle frees the memory of what the step before forgot. Not earlier: until
+// its Abort was carried out, a session may still have been reading the batches
+// that it was given, and another partition would have put its own records there.
+func (m *Machine) recycle() {
+	for _, b := range m.retired {
+		b.Release()
+	}
+	m.retired = nil
 }
 
 // dropThrough forgets what is in the stream already: by record, because another
@@ -144,7 +152,7 @@ func (m *Machine) dropThrough(offset int64) {
 		if b.DropThrough(offset); b.Count() > 0 {
 			kept = append(kept, b)
 		} else {
-			b.Release()
+			m.retired = append(m.retired, b)
 		}
 	}
 	clear(m.queue[len(kept):])

@@ -104,6 +104,7 @@ type Machine struct {
 	// Acquisition.
 	tail       uint64
 	looked     bool // the tail was below the floor once already
+	bare       bool // there was a tail without a token once already
 	created    bool
 	seen       string
 	token      string
@@ -112,6 +113,9 @@ type Machine struct {
 	reading    readback
 	found      position
 	fresh      bool // the stream has never held a record of ours
+	stirred    bool // Kafka reported trouble since the position was checked
+	unread     int  // readings in a row that failed
+	passing    bool // the question under way is about the commit's epoch
 	unknownEnd int  // times in a row that Kafka did not know the epoch, or the position
 	rivals     rivals
 
@@ -121,8 +125,9 @@ type Machine struct {
 	opened    bool // our open marker is acknowledged
 	window    offsets.Window[*mapping.Batch]
 	lingered  bool
-	permitted bool // one append may go
-	asking    bool // a permit was asked for
+	permitted bool             // one append may go
+	asking    bool             // a permit was asked for
+	retired   []*mapping.Batch // not needed any more; a session may read them until this step's Abort
 	pos       position
 	floor     position // highest position that this assignment saw or a commit of ours names
 	marked    offsets.Mark
@@ -154,6 +159,7 @@ func NewMachine(cfg Config, a Assignment) *Machine {
 func (m *Machine) Step(now time.Duration, ev Event) []Action {
 	clear(m.out)
 	m.now, m.out = now, m.out[:0]
+	m.recycle()
 	if m.phase == released {
 		return nil
 	}
@@ -224,7 +230,8 @@ func (m *Machine) reply(ev Event) {
 func (m *Machine) acquire(reason Cause) {
 	m.phase = acquiring
 	m.count.Acquisitions[reason]++
-	m.looked, m.created, m.unknownEnd = false, false, 0
+	m.looked, m.bare, m.created, m.unknownEnd = false, false, false, 0
+	m.rivals.settled()
 	m.ask()
 }
 
@@ -253,6 +260,7 @@ func (m *Machine) asked(ev Asked) {
 	case m.phase == locating:
 		m.startAnew()
 	case m.created:
+		m.created = false
 		m.retry(errors.New("ask the stream for its tail: it was created, and is missing again"), m.ask)
 	default:
 		m.do(Create{ID: m.nextRequest()})
@@ -279,7 +287,7 @@ func (m *Machine) fenceOn(seen string) {
 
 func (m *Machine) fenced(ev Fenced) {
 	if ev.Err == nil {
-		m.fence = ev.Seq
+		m.fence, m.unread = ev.Seq, 0
 		m.readFrom(ev.Seq+1, lookForPosition)
 		return
 	}
@@ -296,7 +304,7 @@ func (m *Machine) fenced(ev Fenced) {
 // 3. Only now read, backwards from the fence (readback.go), and stand on what
 // is found.
 func (m *Machine) positioned(p position, fresh bool) {
-	m.found, m.fresh = p, fresh
+	m.found, m.fresh, m.stirred, m.passing = p, fresh, false, false
 	if fresh && m.from >= 0 {
 		m.found.durable = m.from - 1
 	}
@@ -308,39 +316,98 @@ func (m *Machine) positioned(p position, fresh bool) {
 		return
 	}
 	// Then Kafka: the record at durable must still be of its log.
-	if p.epoch >= 0 && m.epochThrough(p.durable) > p.epoch {
-		m.stop(Truncated, fmt.Sprintf("Kafka now serves other records at or below offset %d, which the stream holds with leader epoch %d", p.durable, p.epoch))
+	switch {
+	case p.epoch < 0:
+		m.unasked()
+	case !m.rewritten():
+		m.askEpoch()
+	}
+}
+
+// unasked is for a position that Kafka cannot be asked about: what it said by
+// itself must do.
+func (m *Machine) unasked() {
+	if m.suspect >= 0 && m.suspect <= m.found.durable {
+		m.stop(Truncated, fmt.Sprintf("Kafka's log was cut back to offset %d, below offset %d which the stream holds", m.suspect, m.found.durable))
 		return
 	}
-	if p.epoch < 0 {
-		if m.suspect >= 0 && m.suspect <= p.durable {
-			m.stop(Truncated, fmt.Sprintf("Kafka's log was cut back to offset %d, below offset %d which the stream holds", m.suspect, p.durable))
-			return
-		}
+	m.passed(-1)
+}
+
+// passed looks at a commit that stands behind durable + 1 because control
+// records, or nothing, lay there. If Kafka's log was cut off between the two,
+// other records stand there now, and going on at the commit would skip them. So
+// the commit's own epoch must reach that far; end is where durable's ends.
+func (m *Machine) passed(end int64) {
+	c := m.marked
+	switch {
+	case c.Last != m.found.durable || c.Offset <= max(end, m.found.durable+1) || c.Epoch < 0:
 		m.repositioned()
-		return
+	case m.suspect >= 0 && m.suspect < c.Offset:
+		m.disbelieve()
+	default:
+		m.passing = true
+		m.do(EpochEnd{ID: m.nextRequest(), Epoch: c.Epoch})
 	}
-	m.askEpoch()
+}
+
+// disbelieve reads on at durable + 1, and commits nothing more before there are
+// records that pass the commit.
+func (m *Machine) disbelieve() {
+	m.marked.Last = -2
+	m.repositioned()
+}
+
+func (m *Machine) passEnded(ev EpochEnded) {
+	switch {
+	case errors.Is(ev.Err, errors.ErrUnsupported):
+		m.repositioned()
+	case ev.Err != nil:
+		m.retry(fmt.Errorf("ask Kafka where leader epoch %d ends: %w", m.marked.Epoch, ev.Err), func() { m.passed(-1) })
+	case ev.End < m.marked.Offset:
+		m.disbelieve()
+	default:
+		m.repositioned()
+	}
+}
+
+// rewritten holds the partition if Kafka served a record at or below durable
+// with a higher leader epoch: it has another history there than the stream.
+func (m *Machine) rewritten() bool {
+	p := m.found
+	if p.epoch < 0 || m.epochThrough(p.durable) <= p.epoch {
+		return false
+	}
+	m.stop(Truncated, fmt.Sprintf("Kafka now serves other records at or below offset %d, which the stream holds with leader epoch %d", p.durable, p.epoch))
+	return true
 }
 
 func (m *Machine) askEpoch() { m.do(EpochEnd{ID: m.nextRequest(), Epoch: m.found.epoch}) }
 
 func (m *Machine) epochEnded(ev EpochEnded) {
+	if m.passing {
+		m.passing = false
+		m.passEnded(ev)
+		return
+	}
 	switch {
 	case errors.Is(ev.Err, errors.ErrUnsupported):
+		m.unasked()
+		return
 	case ev.Err != nil:
 		m.retry(fmt.Errorf("ask Kafka where leader epoch %d ends: %w", m.found.epoch, ev.Err), m.askEpoch)
 		return
 	case ev.End < 0 && m.unknownEnd < 5:
 		// A leader that has just changed may not know yet.
 		m.unknownEnd++
+		m.failures++
 		m.wait(m.backoff(), m.askEpoch)
 		return
 	case ev.End <= m.found.durable:
 		m.stop(Truncated, fmt.Sprintf("leader epoch %d ends at offset %d in Kafka's log, but the stream holds records of it up to offset %d", m.found.epoch, ev.End, m.found.durable))
 		return
 	}
-	m.repositioned()
+	m.passed(ev.End)
 }
 
 // 5. Drop what is there already, and go on behind it. The open marker goes
@@ -348,7 +415,9 @@ func (m *Machine) epochEnded(ev EpochEnded) {
 func (m *Machine) takeOver() {
 	m.dropThrough(m.found.durable)
 	m.pos, m.suspect, m.unknownEnd = position{m.found.durable, m.found.epoch, m.fence + 1}, -1, 0
-	m.raiseFloor(m.found)
+	if !m.fresh { // where a stream starts, nobody has acknowledged yet
+		m.raiseFloor(m.found)
+	}
 	m.phase, m.first, m.opened, m.denials, m.hold = flowing, false, false, 0, Hold{}
 	m.rivals.settled()
 	m.epoch = max(m.epoch, m.found.epoch)
@@ -435,7 +504,7 @@ func (m *Machine) dropSession(suspect bool) {
 		if _, _, ok := b.Span(); ok {
 			back = append(back, b)
 		} else {
-			b.Release() // an open marker; the next acquisition writes its own
+			m.retired = append(m.retired, b) // an open marker; the next acquisition writes its own
 		}
 	}
 	m.queue = append(back, m.queue...)

@@ -157,7 +157,7 @@ func (o *Owner) take(ev Event) {
 	case fetch:
 		o.fetched(ev)
 	case giveUp:
-		o.drainBy = o.now() + ev.within
+		o.drainBy = max(o.now()+ev.within, 1) // 0 is: not given up
 		o.step(Release{})
 	case answer:
 		o.outstanding--

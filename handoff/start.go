@@ -1,6 +1,7 @@
 package handoff
 
 import (
+	"errors"
 	"fmt"
 	"time"
 )
@@ -27,7 +28,7 @@ func (m *Machine) readPage() {
 func (m *Machine) page(ev Page) {
 	r := &m.reading
 	if ev.Err != nil {
-		m.retry(fmt.Errorf("read the stream back: %w", ev.Err), func() { m.readFrom(r.top, r.why) })
+		m.readAgain(ev.Err)
 		return
 	}
 	f, why, open := r.feed(ev.Records)
@@ -35,8 +36,7 @@ func (m *Machine) page(ev Page) {
 	case readMore:
 		m.readPage()
 	case readBehind:
-		m.failures++
-		m.wait(m.backoff(), func() { m.readFrom(r.top, r.why) })
+		m.readAgain(errors.New("it does not reach our fence"))
 	case readAhead:
 		m.retry(fmt.Errorf("read the stream back: %s", why), m.ask)
 	case foundHere:
@@ -51,11 +51,24 @@ func (m *Machine) page(ev Page) {
 		m.stop(FormatUnknown, why)
 	case foundAlien:
 		if open != nil {
-			m.stop(ForeignIdentity, why)
+			m.stop(m.stranger(open), why)
 			return
 		}
 		m.stop(ForeignRecord, why)
 	}
+}
+
+// readAgain reads anew what could not be read. Where that does not help, our
+// fence is gone: trimmed, or the stream was deleted. Asking tells.
+func (m *Machine) readAgain(err error) {
+	err = fmt.Errorf("read the stream back: %w", err)
+	if m.unread++; m.unread >= 5 {
+		m.unread = 0
+		m.retry(err, m.ask)
+		return
+	}
+	top, why := m.reading.top, m.reading.why
+	m.retry(err, func() { m.readFrom(top, why) })
 }
 
 // stand takes a position that was read.
@@ -68,7 +81,12 @@ func (m *Machine) stand(p position, fresh bool) {
 		m.startAnew()
 		return
 	}
-	m.startAt(p.durable+1, p)
+	m.found, m.fresh = p, false
+	if p.epoch >= 0 { // a Seek does not look at epochs
+		m.askEpoch()
+		return
+	}
+	m.repositioned()
 }
 
 // prove is for a stream whose last records of ours are gone: what this
@@ -93,7 +111,10 @@ func (m *Machine) askRange() { m.do(Range{ID: m.nextRequest()}) }
 // startAt ends the search for where to start: nothing was written to S2.
 func (m *Machine) startAt(offset int64, p position) {
 	m.phase, m.found, m.pos, m.failures, m.trouble = idle, p, p, 0, nil
-	m.raiseFloor(p)
+	m.denials, m.hold = 0, Hold{}
+	if !m.fresh {
+		m.raiseFloor(p)
+	}
 	m.seek(offset)
 }
 
@@ -109,16 +130,25 @@ func (m *Machine) resume(durable int64) int64 {
 // repositioned: the position is checked. What we hold must reach down to it;
 // else Kafka is asked for its range and read anew.
 func (m *Machine) repositioned() {
-	if m.from >= 0 && m.from <= m.resume(m.found.durable) {
-		m.takeOver()
+	if m.phase == locating {
+		m.startAt(m.found.durable+1, m.found)
 		return
 	}
-	m.askRange()
+	switch {
+	case m.from < 0 || m.from > m.resume(m.found.durable):
+		m.askRange()
+	case !m.rewritten(): // by what came while Kafka was asked
+		m.takeOver()
+	}
 }
 
 func (m *Machine) ranged(ev Ranged) {
 	if ev.Err != nil {
 		m.retry(fmt.Errorf("ask Kafka for the partition's range: %w", ev.Err), m.askRange)
+		return
+	}
+	if m.stirred {
+		m.positioned(m.found, m.fresh)
 		return
 	}
 	if m.fresh {

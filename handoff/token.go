@@ -13,11 +13,16 @@ import (
 func (m *Machine) judge(token string) {
 	t, known := mapping.ParseToken(token)
 	switch {
+	case token == "" && m.tail > 0 && !m.bare:
+		// Tail and token are two questions: between them the stream may have
+		// been deleted and made anew.
+		m.bare = true
+		m.wait(m.backoff(), m.ask)
 	case token == "" && m.tail > 0:
 		m.stop(TokenCleared, fmt.Sprintf("the stream has %d sequence numbers but no fencing token", m.tail))
 	case token == "":
 		m.proceed(token)
-	case !known || (t.ID != m.id && t.ID != m.a.Identity.Anonymous().Hash()):
+	case !known || !m.related(t):
 		m.seen = token
 		m.readFrom(m.tail, lookForOpen)
 	case m.mine[token] || m.first:
@@ -27,6 +32,11 @@ func (m *Machine) judge(token string) {
 	default:
 		m.takenOver(token, t.Generation)
 	}
+}
+
+// related: a token of our identity, or of the same one before topic ids.
+func (m *Machine) related(t mapping.Token) bool {
+	return t.ID == m.id || t.ID == m.a.Identity.Anonymous().Hash()
 }
 
 func (m *Machine) proceed(token string) {
@@ -42,13 +52,14 @@ func (m *Machine) proceed(token string) {
 
 // rivals remembers take-overs by others that were not the group's doing.
 type rivals struct {
-	waited   bool // this acquisition has waited for the group's word
-	standing string
+	waited   bool   // this acquisition has waited for the group's word
+	paused   bool   // this acquisition has let an older owner alone for a while
+	standing string // the token that it waited under
 	at       []time.Duration
 }
 
-// settled: we are the writer again.
-func (r *rivals) settled() { r.waited, r.standing = false, "" }
+// settled: we are the writer again, or begin another acquisition.
+func (r *rivals) settled() { r.waited, r.paused, r.standing = false, false, "" }
 
 const (
 	rivalCount  = 3
@@ -74,8 +85,8 @@ func (m *Machine) takenOver(token string, generation int64) {
 		m.trouble = fmt.Errorf("another owner of this partition fenced us out (token %s); waiting for the group's word", token)
 		m.wait(m.cfg.SessionTimeout, m.ask)
 		return
-	case !r.waited:
-		r.waited = true
+	case !r.waited && !r.paused:
+		r.paused = true
 		m.wait(rivalPause+m.jitter(rivalPause), m.ask)
 		return
 	case token == r.standing:
@@ -102,13 +113,22 @@ func (m *Machine) named(o *mapping.Open) {
 	t, known := mapping.ParseToken(m.seen)
 	id := m.a.Identity
 	switch {
-	case known && t.ID == m.id:
+	case known && m.related(t):
 		m.stop(Rival, fmt.Sprintf("another bridge took this partition over %d times within %s although the group gives it to us; its token is %s, and %s", rivalCount, rivalSpan, m.seen, who))
-	case o != nil && o.Cluster == id.Cluster && o.Topic == id.Topic && o.TopicID != id.TopicUUID():
+	case m.stranger(o) == Recreated:
 		m.stop(Recreated, fmt.Sprintf("the stream belongs to an earlier topic %q with id %s; the topic's id is now %s", o.Topic, o.TopicID, id.TopicUUID()))
 	default:
 		m.stop(ForeignIdentity, fmt.Sprintf("the stream's fencing token is %q, ours would begin with kb1.%s: it belongs to somebody else; %s", m.seen, m.id, who))
 	}
+}
+
+// stranger is the reason to hold for a stream with that open marker.
+func (m *Machine) stranger(o *mapping.Open) Reason {
+	id := m.a.Identity
+	if o != nil && o.Cluster == id.Cluster && o.Topic == id.Topic && o.TopicID != id.TopicUUID() {
+		return Recreated
+	}
+	return ForeignIdentity
 }
 
 func (m *Machine) freshToken() string {
