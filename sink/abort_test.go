@@ -259,7 +259,7 @@ func TestPingsFindDeadPaths(t *testing.T) {
 
 // The same with a real server that is stopped, and with real time.
 func TestPingsFindStoppedServer(t *testing.T) {
-	srv := startLite(t)
+	srv := ownLite(t)
 	c := newClient(t, Config{Endpoint: srv.url})
 	ctx := deadline(t)
 	s, next := fenced(t, c, "orders/0")

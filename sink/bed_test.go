@@ -41,7 +41,7 @@ func onEachServer(t *testing.T, test func(t *testing.T, c *Client)) {
 		test(t, c)
 	})
 	t.Run("s2-lite", func(t *testing.T) {
-		test(t, newClient(t, Config{Endpoint: startLite(t).url}))
+		test(t, liteClient(t))
 	})
 }
 

@@ -154,20 +154,18 @@ type call struct {
 	also   int // a status that is no error, besides 200
 }
 
-// errNoAnswer is the cause when RequestTimeout, not the caller's ctx, ended it.
-type errNoAnswer struct{ after time.Duration }
+// noAnswerError is the cause when RequestTimeout ended a request, and not the
+// caller's ctx. It is a context.DeadlineExceeded all the same.
+type noAnswerError struct{ after time.Duration }
 
-func (e errNoAnswer) Error() string   { return "no answer within " + e.after.String() }
-func (e errNoAnswer) Timeout() bool   { return true }
-func (e errNoAnswer) Temporary() bool { return true }
-func (e errNoAnswer) Is(target error) bool {
-	return target == context.DeadlineExceeded
-}
+func (e noAnswerError) Error() string { return "no answer within " + e.after.String() }
+
+func (e noAnswerError) Is(target error) bool { return target == context.DeadlineExceeded }
 
 // do sends a call, once, and returns status and body of its answer.
 func (c *Client) do(ctx context.Context, q call) (status int, answer []byte, err error) {
 	began := time.Now()
-	ctx, cancel := context.WithTimeoutCause(ctx, c.cfg.RequestTimeout, errNoAnswer{c.cfg.RequestTimeout})
+	ctx, cancel := context.WithTimeoutCause(ctx, c.cfg.RequestTimeout, noAnswerError{c.cfg.RequestTimeout})
 	defer cancel()
 	status, answer, err = c.exchange(ctx, q)
 	if e := (*Error)(nil); err != nil && !errors.As(err, &e) {

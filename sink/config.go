@@ -25,7 +25,8 @@ const (
 type Config struct {
 	// Endpoint is the URL of S2, http:// (HTTP/2 in plain text, as s2-lite
 	// speaks it) or https://. Without a path, /v1 is used. Empty means S2's
-	// cloud: https://{basin}.b.s2.dev/v1.
+	// cloud: https://{basin}.b.s2.dev/v1. For https the environment's
+	// HTTPS_PROXY and NO_PROXY count.
 	Endpoint string `koanf:"endpoint"`
 	// Basin holds the streams. 8 to 48 characters a-z, 0-9 and hyphen.
 	Basin string `koanf:"basin"`

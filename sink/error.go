@@ -109,6 +109,8 @@ func (e *Error) Temporary() bool {
 	switch {
 	case e.denied, e.token != nil, e.seq != nil:
 		return false
+	case errors.Is(e.cause, errNotSent), errors.Is(e.cause, errBadBatch), errors.Is(e.cause, ErrClosed):
+		return false
 	case e.Status == 0:
 		return true
 	case e.Status == http.StatusNotImplemented:

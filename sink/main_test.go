@@ -12,5 +12,10 @@ func TestMain(m *testing.M) {
 		serveDiscard()
 		return
 	}
-	goleak.VerifyTestMain(m)
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		if shared != nil {
+			shared.stop()
+		}
+		os.Exit(code)
+	}))
 }

@@ -179,19 +179,21 @@ func (p *path) drop(c *conn) {
 	}()
 }
 
-// suspect makes new requests use another connection than c. What runs on c
-// goes on until it ends by itself: it may be well. All streams on c suspect it
-// at the same time, and only the first of them replaces it.
+// suspect makes new requests use another connection than c, or, if c is nil,
+// than any there is. What runs on the old ones goes on until it ends by itself:
+// it may be well. All streams on c suspect it at the same time, and only the
+// first of them replaces it.
 func (p *path) suspect(c *conn) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	i := slices.Index(p.live, c)
-	if i < 0 || time.Since(c.born) < suspectAge {
-		return
-	}
-	p.live = slices.Delete(p.live, i, i+1)
-	p.retire(c)
-	p.metrics.replaced.Inc()
+	p.live = slices.DeleteFunc(p.live, func(l *conn) bool {
+		if c != nil && l != c || time.Since(l.born) < suspectAge {
+			return false
+		}
+		p.retire(l)
+		p.metrics.replaced.Inc()
+		return true
+	})
 }
 
 // close ends all connections and what runs on them, and waits until they and

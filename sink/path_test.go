@@ -77,12 +77,15 @@ func TestMoreSessionsThanOneConnectionTakes(t *testing.T) {
 		ctx := deadline(t)
 		p := c.paths[0]
 		c.paths = c.paths[:1]
+		var all sync.WaitGroup
 		for i := range 450 {
-			s := c.Stream(fmt.Sprint("orders/", i), StreamSettings{})
-			if err := s.Create(ctx); err != nil {
-				t.Fatal(err)
-			}
+			all.Go(func() {
+				if err := c.Stream(fmt.Sprint("orders/", i), StreamSettings{}).Create(ctx); err != nil {
+					t.Error(err)
+				}
+			})
 		}
+		all.Wait()
 		var sessions []*Session
 		var recorders []*recorder
 		for i := range 450 {
@@ -160,6 +163,18 @@ func TestSuspect(t *testing.T) {
 		}
 		if n := int(metric(t, c.metrics.replaced)); n != 1 {
 			t.Errorf("%d connections were counted as replaced", n)
+		}
+
+		// A Stream that made no request means the whole path.
+		<-time.After(suspectAge)
+		c.Stream("orders/0", StreamSettings{}).Suspect()
+		c.Stream("orders/0", StreamSettings{}).Suspect()
+		if _, _, _, err := s.Ask(ctx); err != nil || network.dialed() != 3 {
+			t.Errorf("%d connections, %v; want a third one", network.dialed(), err)
+		}
+		c.Stream("orders/0", StreamSettings{}).Suspect() // too young
+		if _, _, _, err := s.Ask(ctx); err != nil || network.dialed() != 3 {
+			t.Errorf("%d connections, %v; want still three", network.dialed(), err)
 		}
 	})
 }

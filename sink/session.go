@@ -18,8 +18,8 @@ var (
 )
 
 // Session is one append session: a POST whose body is a row of batches and
-// whose answer is a row of acks. It has one goroutine, from Open until its
-// Ended callback has returned, besides what net/http starts for a request.
+// whose answer is a row of acks. It has one goroutine, from Open until a
+// little after Ended, besides the one that net/http starts for a request.
 //
 //	Send ---> body ---> net/http ---> S2
 //	                                  |
@@ -76,7 +76,7 @@ func (ss *Session) Send(b *mapping.Batch, seq uint64, token string) {
 }
 
 // Finish ends the request after what was sent. The acks still come, then
-// ended(nil). S2 need not answer: the caller bounds the wait, with Abort.
+// Ended(nil). S2 need not answer: the caller bounds the wait, with Abort.
 func (ss *Session) Finish() { ss.body.finish() }
 
 // Abort gives the session up. When it has returned, no byte of any batch is
@@ -92,9 +92,9 @@ func (ss *Session) Abort() {
 // run is the session's goroutine.
 func (ss *Session) run(ctx context.Context, open bool) {
 	began := time.Now()
-	err, tidy := ErrClosed, func() {}
+	tidy, err := func() {}, ErrClosed
 	if open {
-		err, tidy = ss.exchange(ctx)
+		tidy, err = ss.exchange(ctx)
 	}
 	// net/http may still be about to read: from here on it gets no byte.
 	ss.body.close(errEnded)
@@ -128,22 +128,22 @@ func (ss *Session) blame(ctx context.Context, err error) error {
 // exchange sends the request and reads the answer to its end; the error is nil
 // if that was a clean one. tidy must be called afterwards. It may take as long
 // as pings need to find a dead path, for which Ended should not have to wait.
-func (ss *Session) exchange(ctx context.Context) (err error, tidy func()) {
+func (ss *Session) exchange(ctx context.Context) (tidy func(), err error) {
 	s := ss.stream
 	nothing := func() {}
 	req, used, err := s.client.request(ctx, http.MethodPost, s.records, ss.body)
 	if err != nil {
-		return err, nothing
+		return nothing, err
 	}
 	req.ContentLength = -1
 	req.Header.Set("content-type", "s2s/proto")
 	c, err := s.reserve(ctx)
 	if err != nil {
-		return err, nothing
+		return nothing, err
 	}
 	resp, err := c.RoundTrip(req)
 	if err != nil {
-		return err, func() { s.path.release(c) }
+		return func() { s.path.release(c) }, err
 	}
 	// Nobody in net/http watches ctx while it waits to be allowed to send more;
 	// closing the answer wakes it, and our reading.
@@ -161,13 +161,13 @@ func (ss *Session) exchange(ctx context.Context) (err error, tidy func()) {
 		s.path.release(c)
 	}
 	if resp.ProtoMajor != 2 {
-		return errHTTP1, tidy
+		return tidy, errHTTP1
 	}
 	if resp.StatusCode != http.StatusOK {
 		text, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody))
-		return s.client.answered(opSession, s.name, resp.StatusCode, resp.Header, text, used), tidy
+		return tidy, s.client.answered(opSession, s.name, resp.StatusCode, resp.Header, text, used)
 	}
-	return ss.listen(resp.Body, used), tidy
+	return tidy, ss.listen(resp.Body, used)
 }
 
 // listen reads frames until there are no more. The error is nil if the answer

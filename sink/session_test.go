@@ -223,7 +223,7 @@ func TestSessionOfTinyBatches(t *testing.T) {
 	for _, stopped := range []bool{false, true} {
 		t.Run(fmt.Sprintf("stopped=%v", stopped), func(t *testing.T) {
 			ctx := deadline(t)
-			srv := startLite(t)
+			srv := ownLite(t)
 			c := newClient(t, Config{Endpoint: srv.url})
 			s, next := fenced(t, c, "orders/0")
 			ss, r := open(ctx, s)

@@ -25,12 +25,16 @@ const (
 	questionSeq   = uint64(1) << 62
 )
 
-var errAnswer = errors.New("answer makes no sense")
+var (
+	errAnswer  = errors.New("answer makes no sense")
+	errNotSent = errors.New("request was not sent")
+)
 
 // StreamSettings are given to S2 when a stream is created, all of them, since
 // S2's defaults lose data after 7 days. An existing stream keeps its own.
 type StreamSettings struct {
-	// Retention is how long S2 keeps records, in whole seconds; 0 is for ever.
+	// Retention is how long S2 keeps records; 0 is for ever. S2 counts seconds:
+	// parts of one are rounded up.
 	Retention time.Duration
 	// StorageClass is express or standard; empty is express.
 	StorageClass string
@@ -68,14 +72,11 @@ func (c *Client) url(elements ...string) *url.URL {
 	return &u
 }
 
-// Suspect says that the connection of the latest request looks dead: it gets
-// no new requests, of any stream. What is open on it is left alone. A
-// connection younger than a second is not given up.
-func (s *Stream) Suspect() {
-	if c := s.last.Load(); c != nil {
-		s.path.suspect(c)
-	}
-}
+// Suspect says that the way to S2 looks dead: the connection of this Stream's
+// latest request gets no new ones, of any stream. A Stream that has made no
+// request yet means all connections of its path. What is open on them is left
+// alone. A connection younger than a second is not given up.
+func (s *Stream) Suspect() { s.path.suspect(s.last.Load()) }
 
 // reserve takes a connection for one request, and remembers it.
 func (s *Stream) reserve(ctx context.Context) (*conn, error) {
@@ -170,10 +171,10 @@ func (s *Stream) Create(ctx context.Context) error {
 func (s StreamSettings) request(name string) ([]byte, error) {
 	retention := map[string]any{"infinite": struct{}{}}
 	switch {
-	case s.Retention < 0 || s.Retention > 0 && s.Retention < time.Second:
-		return nil, fmt.Errorf("stream retention of %s: S2 counts whole seconds", s.Retention)
+	case s.Retention < 0:
+		return nil, fmt.Errorf("%w: stream retention of %s is negative", errNotSent, s.Retention)
 	case s.Retention > 0:
-		retention = map[string]any{"age": uint64(s.Retention / time.Second)}
+		retention = map[string]any{"age": uint64((s.Retention-1)/time.Second) + 1}
 	}
 	class := s.StorageClass
 	switch class {
@@ -181,7 +182,7 @@ func (s StreamSettings) request(name string) ([]byte, error) {
 		class = "express"
 	case "express", "standard":
 	default:
-		return nil, fmt.Errorf("storage class %q: S2 has express and standard", class)
+		return nil, fmt.Errorf("%w: storage class %q: S2 has express and standard", errNotSent, class)
 	}
 	return json.Marshal(map[string]any{
 		"stream": name,
@@ -199,7 +200,7 @@ func (s StreamSettings) request(name string) ([]byte, error) {
 // sequence number of the command.
 func (s *Stream) Fence(ctx context.Context, token, seen string) (seq uint64, err error) {
 	if token == "" || len(token) > s2s.MaxToken {
-		return 0, s.client.failed(opFence, s.name, fmt.Errorf("fencing token %q: must have 1 to %d bytes", token, s2s.MaxToken))
+		return 0, s.client.failed(opFence, s.name, fmt.Errorf("%w: fencing token %q must have 1 to %d bytes", errNotSent, token, s2s.MaxToken))
 	}
 	input := s2s.AppendRecord(nil, []s2s.Header{{Value: []byte("fence")}}, []byte(token))
 	if seen == "" {

@@ -170,6 +170,8 @@ func TestCreateSendsAllSettings(t *testing.T) {
 		}{
 			"default": {StreamSettings{}, "express", `{"infinite":{}}`},
 			"other":   {StreamSettings{Retention: 36 * time.Hour, StorageClass: "standard"}, "standard", `{"age":129600}`},
+			"short":   {StreamSettings{Retention: time.Millisecond}, "express", `{"age":1}`},
+			"parts":   {StreamSettings{Retention: 7*time.Second + 1}, "express", `{"age":8}`},
 		} {
 			s := c.Stream(name, given.settings)
 			if err := s.Create(ctx); err != nil {
@@ -205,8 +207,8 @@ func TestCreateSendsAllSettings(t *testing.T) {
 
 func TestCreateRefusesBadSettings(t *testing.T) {
 	_, c := mem(t, s2mem.Options{})
-	for _, s := range []StreamSettings{{Retention: -1}, {Retention: time.Millisecond}, {StorageClass: "gold"}} {
-		if err := c.Stream("x", s).Create(deadline(t)); err == nil || asError(t, err).Status != 0 {
+	for _, s := range []StreamSettings{{Retention: -1}, {StorageClass: "gold"}} {
+		if err := c.Stream("x", s).Create(deadline(t)); err == nil || asError(t, err).Status != 0 || asError(t, err).Temporary() {
 			t.Errorf("%v: %v", s, err)
 		}
 	}

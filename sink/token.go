@@ -65,11 +65,11 @@ func (c *credentials) refused(token string) (replaced bool) {
 	if c.token != token {
 		return true
 	}
-	if now := time.Now(); c.file == "" || now.Sub(c.readAt) < tokenPause {
+	now := time.Now()
+	if c.file == "" || now.Sub(c.readAt) < tokenPause {
 		return false
-	} else {
-		c.readAt = now
 	}
+	c.readAt = now
 	fresh, err := readToken(c.file)
 	if err != nil {
 		c.logger.Warn("access token file", "error", err)
