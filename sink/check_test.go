@@ -193,6 +193,8 @@ func TestCheckSentences(t *testing.T) {
 		{"https for http", Config{Endpoint: strings.Replace(open, "http:", "https:", 1)}, []string{"http:// against https://"}},
 		{"unknown authority", Config{Endpoint: mem(s2mem.Options{TLS: secure("127.0.0.1")})}, []string{"is not trusted", "tls.ca_file"}},
 		{"other host's certificate", Config{Endpoint: mem(s2mem.Options{TLS: secure("127.0.0.2")}), TLS: TLS{CAFile: a.file}}, []string{"is not trusted", "127.0.0.2"}},
+		{"other host's certificate, told so", Config{Endpoint: mem(s2mem.Options{TLS: secure("127.0.0.2")}), TLS: TLS{CAFile: a.file, ServerName: "127.0.0.2"}}, nil},
+		{"certificate not looked at", Config{Endpoint: mem(s2mem.Options{TLS: secure("127.0.0.2")}), TLS: TLS{InsecureSkipVerify: true}}, nil},
 		{"HTTP/1.1 only, plain", Config{Endpoint: old.URL}, []string{"check http:// against https://"}},
 		{"HTTP/1.1 only, TLS", Config{Endpoint: mem(s2mem.Options{TLS: secure("127.0.0.1", "http/1.1")}), TLS: TLS{CAFile: a.file}}, []string{"does not speak HTTP/2"}},
 	} {

@@ -59,7 +59,7 @@ type Config struct {
 	UserAgent string `koanf:"-"`
 }
 
-// TLS has the files of an https endpoint, in PEM. All are optional.
+// TLS is for an https endpoint; files are PEM. All is optional.
 type TLS struct {
 	// CAFile names the authorities to trust, instead of the system's.
 	CAFile string `koanf:"ca_file"`
@@ -67,6 +67,10 @@ type TLS struct {
 	// for every new connection.
 	CertFile string `koanf:"cert_file"`
 	KeyFile  string `koanf:"key_file"`
+	// ServerName is the name in the server's certificate, if it is not the host
+	// of the endpoint. InsecureSkipVerify takes any certificate.
+	ServerName         string `koanf:"server_name"`
+	InsecureSkipVerify bool   `koanf:"insecure_skip_verify"`
 }
 
 // Defaults is the configuration that needs only a basin and a token.

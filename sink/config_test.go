@@ -17,7 +17,7 @@ func TestConfigValidate(t *testing.T) {
 		"cloud":                  {func(c *Config) {}, nil},
 		"defaults":               {func(c *Config) { *c = Defaults(); c.Basin, c.AccessTokenFile = testBasin, "f" }, nil},
 		"own endpoint, no token": {func(c *Config) { c.Endpoint, c.AccessToken = "http://127.0.0.1:8080", "" }, nil},
-		"certificates":           {func(c *Config) { c.TLS = TLS{"a", "b", "c"} }, nil},
+		"certificates":           {func(c *Config) { c.TLS = TLS{CAFile: "a", CertFile: "b", KeyFile: "c"} }, nil},
 		"cloud without a token":  {func(c *Config) { c.AccessToken = "" }, []string{"access_token: S2's cloud needs one"}},
 		"two tokens":             {func(c *Config) { c.AccessTokenFile = "f" }, []string{"access_token: set it or access_token_file"}},
 		"bad token":              {func(c *Config) { c.AccessToken = "planted\n" }, []string{"access_token: has a character"}},

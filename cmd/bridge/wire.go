@@ -9,6 +9,7 @@ import (
 	"os"
 	"regexp"
 	"runtime/debug"
+	"strings"
 	"sync"
 	"time"
 
@@ -126,7 +127,15 @@ func (b *process) check(ctx context.Context) error {
 	both.Go(func() { kafka = source.Check(ctx, b.kafka) })
 	both.Go(func() { s2 = b.sink.Check(ctx) })
 	both.Wait()
-	return multierror.Append(nil, kafka, s2).ErrorOrNil()
+	wrong := multierror.Append(nil, kafka, s2)
+	wrong.ErrorFormat = func(all []error) string {
+		lines := make([]string, len(all))
+		for i, err := range all {
+			lines[i] = err.Error()
+		}
+		return strings.Join(lines, "\n       ")
+	}
+	return wrong.ErrorOrNil()
 }
 
 func (b *process) join() (err error) {
@@ -166,19 +175,19 @@ func (b *process) startOwner(a handoff.Assignment, p handoff.Partition) (*handof
 	_, _ = rand.Read(seed[:]) // never fails
 	opt := b.owners
 	opt.Rand = mathrand.New(mathrand.NewChaCha8(seed))
-	return handoff.Start(b.alive, opt, a, p, &stream{b: b, name: name, topic: a.Identity.Topic}), nil
+	st := &stream{Stream: b.sink.Stream(name, sink.StreamSettings{}), b: b, name: name, topic: a.Identity.Topic}
+	return handoff.Start(b.alive, opt, a, p, st), nil
 }
 
 // stream is the sink's stream as the owner wants it. It is created with the
 // topic's own retention, which is only looked up when it must be.
 type stream struct {
+	*sink.Stream
 	b           *process
 	name, topic string
 }
 
-func (s *stream) sink() *sink.Stream { return s.b.sink.Stream(s.name, sink.StreamSettings{}) }
-
-func (s *stream) Ask(ctx context.Context) (uint64, string, bool, error) { return s.sink().Ask(ctx) }
+var _ handoff.Stream = (*stream)(nil)
 
 func (s *stream) Create(ctx context.Context) error {
 	settings := sink.StreamSettings{StorageClass: s.b.cfg.Stream.StorageClass, Retention: s.b.cfg.Stream.Retention.Age}
@@ -200,19 +209,9 @@ func describeRetention(age time.Duration) string {
 	return age.String()
 }
 
-func (s *stream) Fence(ctx context.Context, token, seen string) (uint64, error) {
-	return s.sink().Fence(ctx, token, seen)
-}
-
-func (s *stream) Read(ctx context.Context, from uint64, count int) ([]mapping.Stored, error) {
-	return s.sink().Read(ctx, from, count)
-}
-
 func (s *stream) Open(ctx context.Context, on handoff.SessionEvents) handoff.Session {
-	return s.sink().Open(ctx, sink.Events(on))
+	return s.Stream.Open(ctx, sink.Events(on))
 }
-
-func (s *stream) Suspect() { s.sink().Suspect() }
 
 func kafkaConfig(cfg Config, log *slog.Logger) (source.Config, error) {
 	k := cfg.Kafka
@@ -268,9 +267,12 @@ func without(names, exclude []string) (left []string) {
 
 func sinkConfig(cfg Config, log *slog.Logger, metrics *sink.Metrics) sink.Config {
 	sc := sink.Config{
-		Endpoint:         cfg.S2.Endpoint,
-		Basin:            cfg.S2.Basin,
-		TLS:              sink.TLS{CAFile: cfg.S2.TLS.CAFile, CertFile: cfg.S2.TLS.CertFile, KeyFile: cfg.S2.TLS.KeyFile},
+		Endpoint: cfg.S2.Endpoint,
+		Basin:    cfg.S2.Basin,
+		TLS: sink.TLS{
+			CAFile: cfg.S2.TLS.CAFile, CertFile: cfg.S2.TLS.CertFile, KeyFile: cfg.S2.TLS.KeyFile,
+			ServerName: cfg.S2.TLS.ServerName, InsecureSkipVerify: cfg.S2.TLS.InsecureSkipVerify,
+		},
 		Connections:      cfg.S2.Connections,
 		RequestTimeout:   cfg.S2.RequestTimeout,
 		BatchesPerSecond: cfg.S2.BatchesPerSecond,
