@@ -103,6 +103,7 @@ func tailOf(s string, n int) string { return s[max(0, len(s)-n):] }
 func suite(t *testing.T, url string) {
 	for _, version := range []string{"http1", "h2c"} {
 		t.Run(version, func(t *testing.T) {
+			t.Parallel()
 			tr := &http.Transport{Protocols: new(http.Protocols), DisableCompression: true}
 			tr.Protocols.SetHTTP1(version == "http1")
 			tr.Protocols.SetUnencryptedHTTP2(version == "h2c")
@@ -111,6 +112,7 @@ func suite(t *testing.T, url string) {
 			p.makeBasins(t)
 			for _, c := range cases {
 				t.Run(c.name, func(t *testing.T) {
+					t.Parallel()
 					p := *p
 					p.basin = plainBasin
 					p.name = fmt.Sprintf("%s/%s", version, strings.ReplaceAll(c.name, " ", "-"))

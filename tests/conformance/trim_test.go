@@ -2,23 +2,19 @@ package conformance
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 )
 
 // awaitTrim waits until a read from 0 returns the given records: a trim takes
-// effect a little later. A waiting read at the tail passes the time.
+// effect a little later.
 func (p *peer) awaitTrim(t *testing.T, records string) {
 	t.Helper()
-	for range 15 {
+	p.await(t, fmt.Sprintf("records are not trimmed to %q", records), func() bool {
 		var got page
-		r := p.read(t, "seq_num=0")
-		want(t, r, 200, &got)
-		if words(got) == records {
-			return
-		}
-		want(t, p.read(t, "wait=1"), 200, nil)
-	}
-	t.Fatalf("records are not trimmed to %q: %v", records, p.read(t, "seq_num=0"))
+		want(t, p.read(t, "seq_num=0"), 200, &got)
+		return words(got) == records
+	})
 }
 
 var trimCases = []testCase{
@@ -84,6 +80,36 @@ var deleteCases = []testCase{
 		s.send(one("b"))
 		s.wantEnd(t, 503, `{"code":"unavailable","message":"streamer missing in action"}`)
 	}},
+	{name: "read session on a deleted stream", run: func(t *testing.T, p *peer) {
+		p.fill(t, "a")
+		s := p.follow(t, "seq_num=0")
+		s.wantBatch(t, "0:a", -1)
+		s.wantBatch(t, "", 1)
+		if r := p.do(t, "DELETE", stream(p.name), ""); r.status != 202 {
+			t.Fatalf("delete: %v", r)
+		}
+		s.wantBatch(t, "1:"+strings.Repeat("\xff", 8), 2) // the trim that deletes
+		s.wantEnd(t, 503, `{"code":"unavailable","message":"streamer missing in action"}`)
+	}},
+	{name: "deleted stream is missing", run: func(t *testing.T, p *peer) {
+		p.fill(t, "a")
+		if r := p.do(t, "DELETE", stream(p.name), ""); r.status != 202 {
+			t.Fatalf("delete: %v", r)
+		}
+		// While the deletion goes on, 409 is an answer too.
+		message := fmt.Sprintf("stream `%s` in basin `%s` not found", p.name, p.basin)
+		p.await(t, "the deletion does not end", func() bool {
+			for _, r := range []reply{p.get(t, stream(p.name)+"/records/tail"), p.read(t, "seq_num=0"), p.append(t, `{"records":[{}]}`)} {
+				if r.status == 409 {
+					wantCode(t, r, 409, "stream_deletion_pending", "stream deletion pending")
+					return false
+				}
+				wantCode(t, r, 404, "stream_not_found", message)
+			}
+			return true
+		})
+		wantCode(t, p.get(t, stream(p.name)), 404, "stream_not_found", message)
+	}},
 	{name: "delete a missing stream", missing: true, run: func(t *testing.T, p *peer) {
 		wantCode(t, p.do(t, "DELETE", stream(p.name), ""), 404, "stream_not_found", fmt.Sprintf("stream `%s` in basin `%s` not found", p.name, p.basin))
 	}},
@@ -92,16 +118,29 @@ var deleteCases = []testCase{
 // awaitCreate creates the case's stream as soon as its deletion allows.
 func (p *peer) awaitCreate(t *testing.T) {
 	t.Helper()
-	other := *p
-	other.name += "/pause"
-	p.create(t, other.name, "")
-	for range 15 {
+	p.await(t, "the deletion does not end", func() bool {
 		r := p.post(t, "/v1/streams", fmt.Sprintf(`{"stream":%q}`, p.name))
-		if r.status == 201 {
+		if r.status == 409 {
+			wantCode(t, r, 409, "stream_deletion_pending", "")
+		}
+		return r.status == 201
+	})
+}
+
+// await tries until it is so. Between the tries a waiting read on a stream of
+// its own passes a second on the server.
+func (p *peer) await(t *testing.T, otherwise string, so func() bool) {
+	t.Helper()
+	pause := *p
+	pause.name += "/pause"
+	for i := range 15 {
+		if so() {
 			return
 		}
-		wantCode(t, r, 409, "stream_deletion_pending", "")
-		want(t, other.read(t, "wait=1"), 200, nil) // passes the time
+		if i == 0 {
+			pause.create(t, pause.name, "")
+		}
+		want(t, pause.read(t, "wait=1"), 200, nil)
 	}
-	t.Fatal("the deletion does not end")
+	t.Fatal(otherwise)
 }

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// shown is how many violations a report tells in words.
-const shown = 12
+// shown is how many violations a report tells in words, at most 3 of a kind; ranges of missing records count as one.
+const shown = 24
 
 // Report is the judgement on one stream, or the sum over several.
 type Report struct {
@@ -59,10 +59,11 @@ func (r Report) String() string {
 	return b.String()
 }
 
-// violation counts one and keeps the first few in words.
+// violation counts one, and keeps the first few of its kind in words: a thousand of one must not hide the other.
 func (r *Report) violation(count *int, format string, args ...any) {
-	*count++
-	r.tell(format, args...)
+	if *count++; *count <= 3 {
+		r.tell(format, args...)
+	}
 }
 
 func (r *Report) tell(format string, args ...any) {
@@ -91,8 +92,8 @@ func Sum(reports []Report) Report {
 		s.Tail += r.Tail
 		s.Violations = append(s.Violations, r.Violations...)
 	}
-	if len(s.Violations) > 3*shown {
-		s.Violations = s.Violations[:3*shown]
+	if len(s.Violations) > shown {
+		s.Violations = s.Violations[:shown]
 	}
 	s.Stream = fmt.Sprintf("%d streams", len(reports))
 	return s

@@ -17,6 +17,26 @@ type basin struct {
 	config  basinConfig
 	key     string // request token and configuration that created it
 	streams map[string]*stream
+	dying   map[string]dying // deleted, and the name not yet free
+}
+
+// dying is a stream whose deletion goes on.
+type dying struct {
+	info  streamInfo
+	until time.Time
+}
+
+// pending refuses the name of a stream whose deletion goes on; nil otherwise.
+func (b *basin) pending(name string) *refusal {
+	d, ok := b.dying[name]
+	if !ok {
+		return nil
+	}
+	if !time.Now().Before(d.until) {
+		delete(b.dying, name)
+		return nil
+	}
+	return refuse("stream_deletion_pending", "stream deletion pending")
 }
 
 type basinConfig struct {

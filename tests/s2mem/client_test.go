@@ -24,7 +24,7 @@ type client struct {
 }
 
 // dial makes a client of one version of HTTP: "http1" or "h2c".
-func dial(t *testing.T, srv *s2mem.Server, version string) *client {
+func dial(t testing.TB, srv *s2mem.Server, version string) *client {
 	t.Helper()
 	tr := &http.Transport{Protocols: new(http.Protocols)}
 	tr.Protocols.SetHTTP1(version == "http1")

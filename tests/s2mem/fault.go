@@ -39,7 +39,8 @@ func (o Op) String() string { return opNames[o] }
 type Action uint8
 
 // The actions of a Fault. "Answer" is the response of a unary request, the ack
-// of a session's batch, the 200 of a session's opening.
+// of a session's batch, the 200 of a session's opening. Those before ApplyReset
+// act ahead of the applying.
 const (
 	// Refuse answers Status, Code and Message (or Body) and applies nothing. In a
 	// session it is a terminal frame behind the acks earned so far.
@@ -151,10 +152,13 @@ type installed struct {
 	gate       *hold
 }
 
-// fault is one hit: what is to be done to one call. Nil does nothing.
+// fault is what is to be done to one call. Nil does nothing.
 type fault struct {
 	Fault
-	gate *hold // of Hold, Stall, HoldAnswer, HoldFlush
+	in    *faults
+	of    *installed
+	gate  *hold // of Hold, Stall, HoldAnswer, HoldFlush
+	taken bool  // counted
 }
 
 // faults are the installed ones. The lock is never held across anything else.
@@ -179,7 +183,7 @@ func (s *Server) Fault(f Fault) *FaultHandle {
 	return &FaultHandle{s, in}
 }
 
-// hit finds the fault that acts on a call and counts the hit.
+// hit finds the fault that acts on a call.
 func (fs *faults) hit(c Call) *fault {
 	if !fs.some.Load() {
 		return nil
@@ -199,14 +203,25 @@ func (fs *faults) hit(c Call) *fault {
 				fs.drop(f)
 			}
 		}
-		f.hits.Add(1)
-		if fs.changed != nil {
-			close(fs.changed)
-			fs.changed = nil
-		}
-		return &fault{f.Fault, f.gate}
+		return &fault{Fault: f.Fault, in: fs, of: f, gate: f.gate}
 	}
 	return nil
+}
+
+// count counts the hit, once, at the moment when the action begins: behind the
+// applying for those that apply.
+func (f *fault) count() {
+	if f.taken {
+		return
+	}
+	f.taken = true
+	f.of.hits.Add(1)
+	f.in.mu.Lock()
+	defer f.in.mu.Unlock()
+	if f.in.changed != nil {
+		close(f.in.changed)
+		f.in.changed = nil
+	}
 }
 
 // drop takes a fault out of the list. The caller holds the lock.
@@ -229,8 +244,9 @@ func (f *installed) matches(c Call) bool {
 // Hits is the number of calls hit so far.
 func (h *FaultHandle) Hits() int { return int(h.f.hits.Load()) }
 
-// Wait returns when the fault has hit n calls or more, or with ctx's error.
-// A call counts when it is hit, before the action.
+// Wait returns when the fault has hit n calls or more, or with ctx's error. A
+// call counts when the action begins; if it is one that applies (or Observe),
+// the call is applied by then.
 func (h *FaultHandle) Wait(ctx context.Context, n int) error {
 	for {
 		h.s.faults.mu.Lock()

@@ -34,6 +34,12 @@ func (s *Server) follow(w http.ResponseWriter, r *http.Request, segment string) 
 		no.answer().write(w)
 		return
 	}
+	if f != nil {
+		f.count()
+		if f.Do == HoldAnswer {
+			s.wait(f, r.Context().Done())
+		}
+	}
 	openSession(w)
 	rc := http.NewResponseController(w)
 	send := func(frame []byte) bool {
@@ -72,7 +78,7 @@ func (s *Server) deliver(r *http.Request, at *reading, send func([]byte) bool) {
 			beat = time.Now().Add(s.opts.Heartbeat)
 		}
 		switch {
-		case gone:
+		case gone && atTail:
 			send(appendTerminal(nil, refuse("unavailable", "streamer missing in action")))
 			return
 		case over:

@@ -107,6 +107,7 @@ func (s *Server) Create(name string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if b := s.basins[s.opts.Basin]; b.find(name) == nil {
+		delete(b.dying, name)
 		b.make(name, b.defaults(), "")
 	}
 }
@@ -143,8 +144,5 @@ func (s *Server) Rewind(name string, seq uint64) bool {
 // Delete deletes the stream. Its open sessions end with 503 unavailable at
 // their next batch. False if there is no such stream.
 func (s *Server) Delete(name string) bool {
-	return s.look(name, func(st *stream) {
-		st.stop()
-		delete(st.basin.streams, st.name)
-	})
+	return s.look(name, (*stream).remove)
 }

@@ -3,21 +3,19 @@ package s2mem
 import (
 	"net"
 	"sync"
+	"sync/atomic"
 )
 
 // network is the gate that all connections of a server pass: closed, it is a
 // path that has gone dead without a word.
 type network struct {
-	mu    sync.Mutex
-	open  chan struct{} // closed while bytes flow
-	conns map[*gatedConn]struct{}
+	frozen atomic.Bool
+	mu     sync.Mutex
+	open   chan struct{} // closed at the thaw
+	conns  map[*gatedConn]struct{}
 }
 
-func (n *network) init() {
-	n.open = make(chan struct{})
-	close(n.open)
-	n.conns = map[*gatedConn]struct{}{}
-}
+func (n *network) init() { n.conns = map[*gatedConn]struct{}{} }
 
 // Freeze stops all bytes on all connections, in both directions, as a dead path
 // or a stopped process would: no error, no answer, no ping. Thaw lets them go on.
@@ -25,10 +23,8 @@ func (s *Server) Freeze() {
 	n := &s.network
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	select {
-	case <-n.open:
+	if !n.frozen.Swap(true) {
 		n.open = make(chan struct{})
-	default:
 	}
 }
 
@@ -38,9 +34,7 @@ func (s *Server) Thaw() { s.network.thaw() }
 func (n *network) thaw() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	select {
-	case <-n.open:
-	default:
+	if n.frozen.Swap(false) {
 		close(n.open)
 	}
 }
@@ -66,6 +60,7 @@ func (s *Server) Connections() int {
 	return len(s.network.conns)
 }
 
+// gate is closed when the next thaw has come.
 func (n *network) gate() <-chan struct{} {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -96,7 +91,11 @@ type gatedConn struct {
 	closed  chan struct{}
 }
 
+// pass returns when bytes may flow.
 func (c *gatedConn) pass() error {
+	if !c.network.frozen.Load() {
+		return nil
+	}
 	select {
 	case <-c.network.gate():
 		return nil

@@ -32,11 +32,15 @@ type Options struct {
 	// (what is accepted meanwhile becomes durable together with it). Zero means
 	// at once. s2-lite has 5 ms in memory.
 	FlushDelay time.Duration
+	// DeletionDelay is how long the name of a deleted stream answers 409
+	// stream_deletion_pending before it is free again. Zero means not at all.
+	DeletionDelay time.Duration
 	// Heartbeat is the time between two empty batches of a read session that
 	// waits for records. Zero means 10 s.
 	Heartbeat time.Duration
-	// Discard keeps no data record but the newest one of each stream (and
-	// every command record): appends are checked, sequenced and acknowledged.
+	// Discard keeps of each stream only the commands, the newest data record and
+	// the last one before each command: what a writer needs to find its place
+	// again. Appends are checked, sequenced and acknowledged all the same.
 	Discard bool
 	// TLS makes the server speak HTTPS; see SelfSigned.
 	TLS *tls.Config

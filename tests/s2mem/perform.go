@@ -21,11 +21,15 @@ func (s *Server) perform(w http.ResponseWriter, r *http.Request, c Call, apply f
 	if s.before(f, w, r) {
 		return
 	}
+	defer f.count() // also if the client goes away while it is applied
 	s.after(f, w, r, apply(f))
 }
 
 // before does what a fault does ahead of a call. True: the call is over.
 func (s *Server) before(f *fault, w http.ResponseWriter, r *http.Request) bool {
+	if f.Do < ApplyReset {
+		f.count()
+	}
 	switch f.Do {
 	case Refuse:
 		f.answer().write(w)
@@ -50,6 +54,7 @@ func (s *Server) before(f *fault, w http.ResponseWriter, r *http.Request) bool {
 
 // after sends the answer of a call as its fault has it.
 func (s *Server) after(f *fault, w http.ResponseWriter, r *http.Request, a answer) {
+	f.count()
 	switch f.Do {
 	case ApplyReset:
 		panic(http.ErrAbortHandler)

@@ -93,6 +93,9 @@ func (s *Server) createStream(in string, c creation) answer {
 			}
 			return provisioned(http.StatusCreated, "noop", st.info())
 		}
+		if no := b.pending(c.name); no != nil {
+			return no.answer()
+		}
 		config, err := c.config.over(b.defaults())
 		if err != nil {
 			return configRefusal(err).answer()
@@ -120,9 +123,17 @@ func (s *Server) listStreams(r *http.Request, in string) answer {
 			HasMore bool         `json:"has_more"`
 		}{Streams: []streamInfo{}}
 		var names []string
-		for name := range b.streams {
+		add := func(name string) {
 			if strings.HasPrefix(name, prefix) && name > after {
 				names = append(names, name)
+			}
+		}
+		for name := range b.streams {
+			add(name)
+		}
+		for name := range b.dying {
+			if b.pending(name) != nil {
+				add(name)
 			}
 		}
 		slices.Sort(names)
@@ -131,7 +142,11 @@ func (s *Server) listStreams(r *http.Request, in string) answer {
 				out.HasMore = true
 				break
 			}
-			out.Streams = append(out.Streams, b.streams[name].info())
+			if st := b.find(name); st != nil {
+				out.Streams = append(out.Streams, st.info())
+			} else {
+				out.Streams = append(out.Streams, b.dying[name].info)
+			}
 		}
 		return okJSON(out)
 	})
@@ -145,6 +160,9 @@ func (s *Server) withStream(to target, do func(*stream) answer) answer {
 	if b := s.basins[to.basin]; b != nil {
 		if st := b.find(to.stream); st != nil {
 			return do(st)
+		}
+		if no := b.pending(to.stream); no != nil {
+			return no.answer()
 		}
 	}
 	return missing(to).answer()
@@ -189,6 +207,9 @@ func (s *Server) putStream(r *http.Request, to target) answer {
 		if err != nil {
 			return configRefusal(err).answer()
 		}
+		if no := b.pending(to.stream); no != nil {
+			return no.answer()
+		}
 		st := b.find(to.stream)
 		switch {
 		case st == nil:
@@ -202,11 +223,14 @@ func (s *Server) putStream(r *http.Request, to target) answer {
 }
 
 func (s *Server) deleteStream(_ *http.Request, to target) answer {
-	return s.withStream(to, func(st *stream) answer {
-		st.stop()
-		delete(st.basin.streams, st.name)
+	a := s.withStream(to, func(st *stream) answer {
+		st.remove()
 		return answer{status: http.StatusAccepted}
 	})
+	if a.status == http.StatusConflict { // once more, while the deletion goes on
+		return answer{status: http.StatusAccepted}
+	}
+	return a
 }
 
 // openStream finds the stream of an append or read, and creates it if the basin
@@ -226,6 +250,9 @@ func (s *Server) openStream(r *http.Request, to target, creates func(basinConfig
 	}
 	if st := b.find(to.stream); st != nil {
 		return st, nil
+	}
+	if no := b.pending(to.stream); no != nil {
+		return nil, no
 	}
 	if !creates(b.config) {
 		return nil, missing(to)

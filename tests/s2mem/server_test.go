@@ -58,7 +58,7 @@ func TestTLS(t *testing.T) {
 		t.Fatal(srv.URL())
 	}
 	for _, h2 := range []bool{true, false} {
-		tr := &http.Transport{TLSClientConfig: roots, Protocols: new(http.Protocols)}
+		tr := &http.Transport{TLSClientConfig: roots.Clone(), Protocols: new(http.Protocols)}
 		tr.Protocols.SetHTTP2(h2)
 		tr.Protocols.SetHTTP1(!h2)
 		t.Cleanup(tr.CloseIdleConnections)
@@ -298,6 +298,35 @@ func TestCancelledSessionLands(t *testing.T) {
 		}
 		if tail, _ := srv.Tail("s"); tail.Seq != 2 {
 			t.Fatal("not durable when it is refused because of it:", tail)
+		}
+	})
+}
+
+// With a deletion delay a deleted stream is pending for that time.
+func TestDeletionDelay(t *testing.T) {
+	bubble(t, s2mem.Options{DeletionDelay: time.Minute, CreateStreamOnAppend: true}, func(t *testing.T, srv *s2mem.Server, cl *client) {
+		if status, _, err := cl.do(t.Context(), "DELETE", "/v1/streams/s", ""); err != nil || status != 202 {
+			t.Fatal(status, err)
+		}
+		const pending = `409 {"code":"stream_deletion_pending","message":"stream deletion pending"}`
+		for _, r := range [][3]string{
+			{"POST", "/v1/streams/s/records", `{"records":[{}]}`}, {"GET", "/v1/streams/s/records/tail", ""}, {"GET", "/v1/streams/s", ""},
+			{"POST", "/v1/streams", `{"stream":"s"}`}, {"PUT", "/v1/streams/s", "{}"},
+		} {
+			status, answer, err := cl.do(t.Context(), r[0], r[1], r[2])
+			if got := strconv.Itoa(status) + " " + answer; err != nil || got != pending {
+				t.Error(r, got, err)
+			}
+		}
+		if status, _, _ := cl.do(t.Context(), "DELETE", "/v1/streams/s", ""); status != 202 {
+			t.Error("deleted again:", status)
+		}
+		if _, got, _ := cl.do(t.Context(), "GET", "/v1/streams", ""); !strings.Contains(got, `"deleted_at":"`) {
+			t.Error("list", got)
+		}
+		time.Sleep(time.Minute) // of the bubble's time
+		if status, answer, err := cl.append(t.Context(), "a"); err != nil || status != 200 {
+			t.Error("a minute later:", status, answer, err)
 		}
 	})
 }

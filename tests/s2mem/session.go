@@ -71,8 +71,11 @@ func (s *Server) appendSession(w http.ResponseWriter, r *http.Request, segment s
 	if f != nil && f.Do == GoAway {
 		w.Header().Set("Connection", "close")
 	}
-	if f != nil && f.Do == HoldAnswer {
-		s.wait(f, r.Context().Done())
+	if f != nil {
+		f.count()
+		if f.Do == HoldAnswer {
+			s.wait(f, r.Context().Done())
+		}
 	}
 	openSession(w)
 	if f != nil {
@@ -198,6 +201,9 @@ func (ss *session) batch(in *input, bad *refusal) error {
 
 // before does what a fault does ahead of a batch. True: the session is over.
 func (ss *session) before(f *fault) bool {
+	if f.Do < ApplyReset {
+		f.count()
+	}
 	switch f.Do {
 	case Refuse:
 		ss.finish(&outcome{no: f.refusal(), dep: ss.dep})
@@ -225,6 +231,7 @@ func (ss *session) before(f *fault) bool {
 // after does what a fault does with the ack of a batch. True: the session is
 // over.
 func (ss *session) after(f *fault, o *outcome) bool {
+	f.count()
 	switch f.Do {
 	case ApplyReset:
 		ss.finish(nil)

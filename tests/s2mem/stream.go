@@ -1,6 +1,7 @@
 package s2mem
 
 import (
+	"bytes"
 	"slices"
 	"sort"
 	"time"
@@ -135,7 +136,7 @@ func (st *stream) keep(in *input, kept []Record, first uint64) {
 		if !command && i < len(in.records)-1 {
 			continue
 		}
-		if st.lastSet {
+		if st.lastSet && !command {
 			st.records = st.records[:len(st.records)-1]
 		}
 		st.records = append(st.records, Record{first + uint64(i), r.timestamp, r.headers, r.body}.Clone())
@@ -149,8 +150,10 @@ func (st *stream) push(f flush, late *fault) {
 	if late != nil {
 		switch late.Do {
 		case SlowFlush:
+			late.count()
 			delay += late.Delay
 		case HoldFlush:
+			late.count()
 			if late.gate.then(func() { st.srv.flush(st) }) {
 				f.hold = late.gate
 			}
@@ -264,12 +267,32 @@ func (st *stream) seqAt(ts uint64) uint64 {
 	return all[i].Seq
 }
 
-// stop ends the stream: it was deleted, or its server was closed.
-func (st *stream) stop() {
+// remove deletes the stream. What was accepted becomes durable first; whoever
+// follows sees a last record, the trim of everything, as on the real server.
+func (st *stream) remove() {
+	pending := st.pending
+	st.pending = nil
+	for _, f := range pending {
+		st.settle(f)
+	}
+	st.next.Timestamp = max(st.next.Timestamp, uint64(max(0, st.srv.opts.Now().UnixMilli())))
+	all := bytes.Repeat([]byte{0xff}, 8)
+	st.records = append(st.records, Record{st.next.Seq, st.next.Timestamp, []Header{{nil, []byte("trim")}}, all})
+	st.next.Seq++
+	st.stable = st.next
 	st.deleted = true
 	if st.timer != nil {
 		st.timer.Stop()
 	}
-	st.pending = nil
 	st.wake()
+	delete(st.basin.streams, st.name)
+	if delay := st.srv.opts.DeletionDelay; delay > 0 {
+		d := dying{st.info(), time.Now().Add(delay)}
+		at := st.srv.opts.Now().UTC().Format(time.RFC3339Nano)
+		d.info.DeletedAt = &at
+		if st.basin.dying == nil {
+			st.basin.dying = map[string]dying{}
+		}
+		st.basin.dying[st.name] = d
+	}
 }

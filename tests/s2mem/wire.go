@@ -19,32 +19,60 @@ import (
 
 var (
 	errWireType = errors.New("failed to decode Protobuf message: invalid wire type")
+	errKey      = errors.New("failed to decode Protobuf message: invalid key value")
 	errUTF8     = errors.New("failed to decode Protobuf message: invalid string value: data is not UTF-8 encoded")
 )
 
-// eachField walks a message. visit consumes the value of a field it knows and
-// returns its length; 0 means unknown, the value is skipped.
-func eachField(b []byte, visit func(num protowire.Number, typ protowire.Type, value []byte) (int, error)) error {
-	for len(b) > 0 {
-		num, typ, n := protowire.ConsumeTag(b)
-		if n < 0 {
-			return decodeError(n)
-		}
-		b = b[n:]
-		n, err := visit(num, typ, b)
-		if err != nil {
-			return err
-		}
-		if n == 0 {
-			n = protowire.ConsumeFieldValue(num, typ, b)
-		}
-		if n < 0 {
-			return decodeError(n)
-		}
-		b = b[n:]
-	}
-	return nil
+// field is one field of a message.
+type field struct {
+	num   protowire.Number
+	typ   protowire.Type
+	n     uint64 // value of a varint
+	bytes []byte // value of a length-delimited field; aliases the message
 }
+
+// cutField takes the first field off a message.
+func cutField(b []byte) (f field, rest []byte, err error) {
+	num, typ, n := protowire.ConsumeTag(b)
+	if n < 0 {
+		return f, nil, decodeError(n)
+	}
+	if num > protowire.MaxValidNumber {
+		return f, nil, errKey
+	}
+	f.num, f.typ = num, typ
+	b = b[n:]
+	switch typ {
+	case protowire.VarintType:
+		f.n, n = protowire.ConsumeVarint(b)
+	case protowire.BytesType:
+		f.bytes, n = protowire.ConsumeBytes(b)
+	default:
+		n = protowire.ConsumeFieldValue(num, typ, b)
+	}
+	if n < 0 {
+		return f, nil, decodeError(n)
+	}
+	return f, b[n:], nil
+}
+
+// short takes a length-delimited field of less than 128 bytes, whose tag is one
+// byte, off a message: nearly all of them, and cheap. rest is nil if the field
+// is another kind.
+func short(b []byte) (v, rest []byte) {
+	if len(b) > 1 && b[1] < 0x80 {
+		if n := 2 + int(b[1]); n <= len(b) {
+			return b[2:n:n], b[n:]
+		}
+	}
+	return nil, nil
+}
+
+// Tags of one byte, of length-delimited fields.
+const (
+	tag1 = 1<<3 | byte(protowire.BytesType)
+	tag2 = 2<<3 | byte(protowire.BytesType)
+)
 
 func decodeError(n int) error {
 	return errors.New("failed to decode Protobuf message: " + protowire.ParseError(n).Error())
@@ -52,53 +80,42 @@ func decodeError(n int) error {
 
 // decode reads an AppendInput. Its records alias b. Errors are of the
 // encoding; a refusal is S2's check of the content.
-func (in *input) decode(b []byte) (*refusal, error) {
-	var first *refusal
-	err := eachField(b, func(num protowire.Number, typ protowire.Type, v []byte) (int, error) {
-		switch num {
+func (in *input) decode(b []byte) (first *refusal, err error) {
+	for len(b) > 0 {
+		var f field
+		if f, b, err = cutField(b); err != nil {
+			return nil, err
+		}
+		switch f.num {
 		case 1:
-			if typ != protowire.BytesType {
-				return 0, errWireType
+			if f.typ != protowire.BytesType {
+				return nil, errWireType
 			}
-			msg, n := protowire.ConsumeBytes(v)
-			if n < 0 {
-				return n, nil
-			}
-			if err := in.decodeRecord(msg); err != nil {
-				return 0, err
+			if err := in.decodeRecord(f.bytes); err != nil {
+				return nil, err
 			}
 			r := &in.records[len(in.records)-1]
 			in.metered += metered(r.headers, r.body)
 			if first == nil {
 				first = checkRecord(r.headers, r.body)
 			}
-			return n, nil
 		case 2:
-			if typ != protowire.VarintType {
-				return 0, errWireType
+			if f.typ != protowire.VarintType {
+				return nil, errWireType
 			}
-			var n int
-			in.match, n = protowire.ConsumeVarint(v)
-			in.hasMatch = true
-			return n, nil
+			in.match, in.hasMatch = f.n, true
 		case 3:
-			if typ != protowire.BytesType {
-				return 0, errWireType
+			if f.typ != protowire.BytesType {
+				return nil, errWireType
 			}
-			s, n := protowire.ConsumeBytes(v)
-			if n >= 0 && !utf8.Valid(s) {
-				return 0, errUTF8
+			if !utf8.Valid(f.bytes) {
+				return nil, errUTF8
 			}
-			if in.token = in.last; in.token != string(s) {
-				in.token = string(s)
+			if in.token = in.last; in.token != string(f.bytes) {
+				in.token = string(f.bytes)
 			}
 			in.hasToken = true
-			return n, nil
 		}
-		return 0, nil
-	})
-	if err != nil {
-		return nil, err
 	}
 	if first != nil {
 		return first, nil
@@ -106,42 +123,44 @@ func (in *input) decode(b []byte) (*refusal, error) {
 	return in.check(), nil
 }
 
-func (in *input) decodeRecord(b []byte) error {
+func (in *input) decodeRecord(b []byte) (err error) {
 	var r inputRecord
 	start := len(in.headers)
-	err := eachField(b, func(num protowire.Number, typ protowire.Type, v []byte) (int, error) {
-		switch num {
-		case 1:
-			if typ != protowire.VarintType {
-				return 0, errWireType
+	for len(b) > 0 {
+		if v, rest := short(b); rest != nil && b[0] == tag2 {
+			h, err := decodeHeader(v)
+			if err != nil {
+				return err
 			}
-			var n int
-			r.timestamp, n = protowire.ConsumeVarint(v)
-			r.hasTimestamp = true
-			return n, nil
-		case 2:
-			if typ != protowire.BytesType {
-				return 0, errWireType
-			}
-			msg, n := protowire.ConsumeBytes(v)
-			if n < 0 {
-				return n, nil
-			}
-			h, err := decodeHeader(msg)
 			in.headers = append(in.headers, h)
-			return n, err
-		case 3:
-			if typ != protowire.BytesType {
-				return 0, errWireType
-			}
-			var n int
-			r.body, n = protowire.ConsumeBytes(v)
-			return n, nil
+			b = rest
+			continue
 		}
-		return 0, nil
-	})
-	if err != nil {
-		return err
+		var f field
+		if f, b, err = cutField(b); err != nil {
+			return err
+		}
+		switch f.num {
+		case 1:
+			if f.typ != protowire.VarintType {
+				return errWireType
+			}
+			r.timestamp, r.hasTimestamp = f.n, true
+		case 2:
+			if f.typ != protowire.BytesType {
+				return errWireType
+			}
+			h, err := decodeHeader(f.bytes)
+			if err != nil {
+				return err
+			}
+			in.headers = append(in.headers, h)
+		case 3:
+			if f.typ != protowire.BytesType {
+				return errWireType
+			}
+			r.body = f.bytes
+		}
 	}
 	if end := len(in.headers); end > start {
 		r.headers = in.headers[start:end:end]
@@ -151,22 +170,31 @@ func (in *input) decodeRecord(b []byte) error {
 }
 
 func decodeHeader(b []byte) (h Header, err error) {
-	err = eachField(b, func(num protowire.Number, typ protowire.Type, v []byte) (int, error) {
-		if num != 1 && num != 2 {
-			return 0, nil
+	for len(b) > 0 {
+		if v, rest := short(b); rest != nil && b[0] == tag1 {
+			h.Name, b = v, rest
+			continue
+		} else if rest != nil && b[0] == tag2 {
+			h.Value, b = v, rest
+			continue
 		}
-		if typ != protowire.BytesType {
-			return 0, errWireType
+		var f field
+		if f, b, err = cutField(b); err != nil {
+			return h, err
 		}
-		s, n := protowire.ConsumeBytes(v)
-		if num == 1 {
-			h.Name = s
+		if f.num != 1 && f.num != 2 {
+			continue
+		}
+		if f.typ != protowire.BytesType {
+			return h, errWireType
+		}
+		if f.num == 1 {
+			h.Name = f.bytes
 		} else {
-			h.Value = s
+			h.Value = f.bytes
 		}
-		return n, nil
-	})
-	return h, err
+	}
+	return h, nil
 }
 
 func appendPosition(b []byte, num protowire.Number, p Position) []byte {

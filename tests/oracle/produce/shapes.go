@@ -102,7 +102,7 @@ func key(rng *rand.Rand) []byte {
 
 // value begins, where there is room, with what it is: number, partition, seed, and a sum of what follows.
 func (s *Shapes) value(rng *rand.Rand, n uint64, partition int32) []byte {
-	size := 0
+	var size int
 	switch p := rng.IntN(1000); {
 	case p < 30:
 		return nil
