@@ -210,8 +210,11 @@ func (d *driver) ended(args []string) {
 	o := newOptions(args)
 	session := uint64(o.int("session", int(d.m.session)))
 	err := errors.New("connection reset")
-	if o["clean"] != "" {
+	switch {
+	case o["clean"] != "":
 		err = nil
+	case o["denied"] != "":
+		err = &s2Error{text: "403 permission_denied", denied: true}
 	}
 	d.opens[session], d.aborted[session] = false, true
 	d.step(Ended{Session: session, Err: err})

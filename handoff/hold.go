@@ -109,18 +109,32 @@ func (m *Machine) stop(r Reason, detail string) {
 func (m *Machine) retry(err error, again func()) {
 	m.trouble = err
 	m.failures++
-	if !denied(err) {
-		m.denials = 0
-	} else if m.denials++; m.denials > 1 {
-		m.stop(Unauthorized, fmt.Sprintf("S2 refused: %v", err))
-		return
+	if !m.deniedAgain(err) {
+		m.wait(m.backoff(), again)
 	}
-	m.wait(m.backoff(), again)
 }
 
-// backoff doubles with every failure in a row, with jitter, up to the limit.
-func (m *Machine) backoff() time.Duration {
-	d := m.cfg.BackoffMin << min(max(m.failures-1, 0), 20)
+// deniedAgain holds the partition when S2 refuses our access token for the
+// second time in a row, without an ack in between: the first may be a token's
+// rotation.
+func (m *Machine) deniedAgain(err error) bool {
+	if !denied(err) {
+		m.denials = 0
+		return false
+	}
+	if m.denials++; m.denials > 1 {
+		m.stop(Unauthorized, fmt.Sprintf("S2 refused: %v", err))
+		return true
+	}
+	return false
+}
+
+// backoff is the pause after the failures in a row so far.
+func (m *Machine) backoff() time.Duration { return m.pause(m.failures) }
+
+// pause doubles with every time in a row, with jitter, up to the limit.
+func (m *Machine) pause(times int) time.Duration {
+	d := m.cfg.BackoffMin << min(max(times-1, 0), 20)
 	if d <= 0 || d > m.cfg.BackoffMax {
 		d = m.cfg.BackoffMax
 	}

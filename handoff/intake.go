@@ -112,15 +112,22 @@ func (m *Machine) kafkaTrouble(ev Trouble) {
 		m.suspect = ev.Offset
 	}
 	switch m.phase {
-	case flowing:
+	case flowing, idle:
+		if m.cut > 0 && m.taken < m.from { // nothing came since the last Seek
+			m.fruitless++
+		} else {
+			m.fruitless = 0
+		}
 		m.dropSession(false)
 		m.dropAll()
-		m.from = -1
-		m.acquire(KafkaPosition)
-	case idle:
-		m.dropAll()
-		m.from = -1
-		m.acquire(KafkaPosition)
+		m.from, m.phase = -1, acquiring
+		if m.fruitless < 2 {
+			m.acquire(KafkaPosition)
+			return
+		}
+		// Kafka's answers contradict each other. Each round costs a fence and a
+		// marker in the stream, so rounds become rare.
+		m.wait(m.pause(m.fruitless), func() { m.acquire(KafkaPosition) })
 	case acquiring:
 		m.dropAll() // the acquisition that is under way seeks at its end
 		m.from, m.stirred = -1, true

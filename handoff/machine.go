@@ -92,14 +92,15 @@ type Machine struct {
 	trouble  error
 
 	// What Kafka gave (intake.go, start.go).
-	cut      uint64
-	from     int64 // from this offset on we hold everything that Kafka served; -1 unknown
-	taken    int64 // offset of the last record taken
-	lastData int64 // everything between this data record and taken is without data
-	queue    []*mapping.Batch
-	passes   offsets.Passes
-	refused  *mapping.Refused
-	suspect  int64 // an offset at or above which Kafka may hold another history; -1 none
+	cut       uint64
+	from      int64 // from this offset on we hold everything that Kafka served; -1 unknown
+	taken     int64 // offset of the last record taken
+	lastData  int64 // everything between this data record and taken is without data
+	queue     []*mapping.Batch
+	passes    offsets.Passes
+	refused   *mapping.Refused
+	suspect   int64 // an offset at or above which Kafka may hold another history; -1 none
+	fruitless int   // Seeks in a row that Kafka answered with trouble alone
 
 	// Acquisition.
 	tail       uint64
@@ -418,7 +419,7 @@ func (m *Machine) takeOver() {
 	if !m.fresh { // where a stream starts, nobody has acknowledged yet
 		m.raiseFloor(m.found)
 	}
-	m.phase, m.first, m.opened, m.denials, m.hold = flowing, false, false, 0, Hold{}
+	m.phase, m.first, m.opened = flowing, false, false
 	m.rivals.settled()
 	m.epoch = max(m.epoch, m.found.epoch)
 	epoch := int32(-1)
@@ -462,7 +463,7 @@ func (m *Machine) acked(ev Acked) {
 		m.recover(AckMismatch, err)
 		return
 	}
-	m.failures, m.trouble = 0, nil
+	m.failures, m.denials, m.trouble, m.hold = 0, 0, nil, Hold{}
 	m.pos.next = ev.End
 	if _, last, ok := b.Span(); ok {
 		m.pos.durable, m.pos.epoch = last, b.Epoch()
@@ -482,15 +483,13 @@ func (m *Machine) acked(ev Acked) {
 // recover is what any failure leads to: nothing is known about what was in
 // flight, so it is held again, the session is dropped, and the stream is asked.
 func (m *Machine) recover(cause Cause, err error) {
-	m.trouble = err
 	m.dropSession(cause == AckTimeout)
 	if m.phase == draining {
 		m.end() // given up: whoever is next finds out
 		return
 	}
 	m.phase = acquiring
-	m.failures++
-	m.wait(m.backoff(), func() { m.acquire(cause) })
+	m.retry(err, func() { m.acquire(cause) })
 }
 
 // dropSession ends the session and takes back what it had in flight, in order.

@@ -39,7 +39,7 @@ type Owner struct {
 	// Owned by run.
 	ctx         context.Context
 	work        sync.WaitGroup // requests under way
-	sessions    map[uint64]Session
+	sessions    map[uint64]*running
 	outstanding int // requests without an answer
 	slots       int // acquisition slots that we hold
 	finished    bool
@@ -50,6 +50,25 @@ type Owner struct {
 
 	mu     sync.Mutex
 	status Status
+}
+
+// running is a session that has not ended yet.
+type running struct {
+	Session
+	cut *time.Timer // after Finish
+}
+
+// finish closes the session politely; a server that does not answer within the
+// time is cut off.
+func (r *running) finish(within time.Duration) {
+	r.Finish()
+	r.cut = time.AfterFunc(within, r.Abort)
+}
+
+func (r *running) over() {
+	if r != nil && r.cut != nil {
+		r.cut.Stop()
+	}
 }
 
 // fetch is a Fetched whose records are still the client's.
@@ -78,7 +97,7 @@ func Start(ctx context.Context, opt Options, a Assignment, p Partition, s Stream
 	o := &Owner{
 		opt: opt, machine: NewMachine(opt.Config, a), partition: p, stream: s,
 		report: newReport(opt, a.Identity), start: time.Now(), mail: newMailbox(), done: make(chan struct{}),
-		sessions: map[uint64]Session{},
+		sessions: map[uint64]*running{},
 	}
 	o.status = o.machine.Status()
 	go o.run(ctx)
@@ -167,6 +186,7 @@ func (o *Owner) take(ev Event) {
 			o.freeSlots()
 		}
 	case Ended:
+		o.sessions[ev.Session].over()
 		delete(o.sessions, ev.Session)
 		o.step(ev)
 	default:
@@ -250,9 +270,9 @@ func (o *Owner) carryOut(now time.Duration, actions []Action) (paced bool) {
 			o.report.sent(now)
 			o.sessions[a.Session].Send(a.Batch, a.Seq, a.Token)
 		case Open:
-			o.sessions[a.Session] = o.openSession(a.Session)
+			o.sessions[a.Session] = &running{Session: o.openSession(a.Session)}
 		case Finish:
-			o.sessions[a.Session].Finish()
+			o.sessions[a.Session].finish(o.opt.AckTimeout)
 		case Abort:
 			o.report.aborted()
 			if s := o.sessions[a.Session]; s != nil {

@@ -174,6 +174,12 @@ func (m *Machine) ranged(ev Ranged) {
 	}
 	m.dropAll()
 	m.seek(target)
+	if m.found.epoch >= 0 {
+		// The client takes a position without looking at epochs, and notices
+		// only what happens from now on. So the question is asked once more.
+		m.askEpoch()
+		return
+	}
 	m.takeOver()
 }
 
