@@ -52,7 +52,10 @@ var streamCases = []testCase{
 			{`{"retention_policy":{"infinite":{}}}`, strings.Replace(defaultConfig, `{"age":604800}`, `{"infinite":{}}`, 1)},
 			{`{"timestamping":{"mode":"client-require"}}`, strings.Replace(defaultConfig, "client-prefer", "client-require", 1)},
 			{`{"retention_policy":{"age":9999999999}}`, strings.Replace(defaultConfig, "604800", "9999999999", 1)},
+			{`{"storage_class":"bogus"}`, strings.Replace(defaultConfig, "express", "bogus", 1)}, // no check at all
 			{`{"unknown":1}`, defaultConfig},
+			{`{"timestamping":{"mode":null},"delete_on_empty":{}}`, defaultConfig},
+			{`{"retention_policy":{"infinite":{"unknown":1}}}`, strings.Replace(defaultConfig, `{"age":604800}`, `{"infinite":{}}`, 1)},
 			{`{"storage_class":null,"retention_policy":null,"timestamping":null,"delete_on_empty":null}`, defaultConfig},
 		} {
 			name := fmt.Sprint(p.name, "/", i)
@@ -71,6 +74,8 @@ var streamCases = []testCase{
 		for _, bad := range []string{
 			`{"timestamping":{"mode":"bogus"}}`, `{"retention_policy":{"age":-1}}`, `{"retention_policy":{"age":"1d"}}`, `{"storage_class":1}`,
 			`{"timestamping":{"uncapped":1}}`, `{"delete_on_empty":{"min_age_secs":-1}}`, `1`,
+			`{"retention_policy":{}}`, `{"retention_policy":"infinite"}`, `{"retention_policy":{"infinite":null}}`, `{"retention_policy":{"age":null}}`,
+			`{"retention_policy":{"age":5,"infinite":{}}}`, `{"retention_policy":{"bogus":1}}`,
 		} {
 			wantCode(t, create(bad), 400, "bad_json", "")
 		}

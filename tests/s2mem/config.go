@@ -2,6 +2,7 @@ package s2mem
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 )
@@ -60,6 +61,29 @@ type retentionJSON struct {
 	Infinite *struct{} `json:"infinite,omitempty"`
 }
 
+// UnmarshalJSON takes exactly one of the two, and not null.
+func (r *retentionJSON) UnmarshalJSON(b []byte) error {
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal(b, &fields); err != nil {
+		return err
+	}
+	if len(fields) != 1 {
+		return errors.New("expected value")
+	}
+	for name, v := range fields {
+		switch {
+		case name != "age" && name != "infinite":
+			return fmt.Errorf("unknown variant `%s`, expected `age` or `infinite`", name)
+		case string(v) == "null":
+			return errors.New("invalid type: null")
+		case name == "age":
+			return json.Unmarshal(v, &r.Age)
+		}
+		return json.Unmarshal(v, &r.Infinite)
+	}
+	return nil
+}
+
 type timestampingJSON struct {
 	Mode     *string `json:"mode"`
 	Uncapped *bool   `json:"uncapped"`
@@ -98,10 +122,7 @@ func (e badConfig) Error() string { return e.text }
 // over lays the given values over defaults.
 func (j configJSON) over(c streamConfig) (streamConfig, error) {
 	if s := j.StorageClass; s != nil {
-		if *s != "standard" && *s != "express" {
-			return c, badConfig{"bad_json", fmt.Sprintf("unknown variant `%s`, expected `standard` or `express`", *s)}
-		}
-		c.class = *s
+		c.class = *s // any text, as on s2-lite
 	}
 	if r := j.Retention; r != nil {
 		switch {

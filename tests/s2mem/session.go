@@ -46,9 +46,6 @@ type outcome struct {
 	fault *fault // HoldAnswer
 }
 
-// errEnd ends a session's response cleanly.
-var errEnd = errors.New("end of the session")
-
 func (s *Server) appendSession(w http.ResponseWriter, r *http.Request, segment string) {
 	to, no := targetOf(r, segment)
 	if no != nil {
@@ -58,6 +55,11 @@ func (s *Server) appendSession(w http.ResponseWriter, r *http.Request, segment s
 	c := Call{Op: OpOpen, Basin: to.basin, Stream: to.stream}
 	s.requests[OpOpen].Add(1)
 	f := s.faults.hit(c)
+	if f != nil && f.Do == EOF {
+		f.count()
+		openSession(w)
+		return
+	}
 	if f != nil && f.Do != Stall && s.before(f, w, r) {
 		return
 	}
@@ -105,27 +107,24 @@ func (s *Server) appendSession(w http.ResponseWriter, r *http.Request, segment s
 
 // Read flushes the acks before it waits for the client.
 func (ss *session) Read(b []byte) (int, error) {
-	if err := ss.flush(); err != nil {
-		return 0, err
-	}
+	ss.flush()
 	return ss.r.Body.Read(b)
 }
 
-func (ss *session) flush() error {
+// flush writes the acks. That it cannot because the client is gone ends
+// nothing: what has come in of the body is still applied, as on the real server.
+func (ss *session) flush() {
 	if len(ss.out) == 0 {
-		return nil
+		return
 	}
-	_, err := ss.w.Write(ss.out)
+	ss.w.Write(ss.out)
+	ss.rc.Flush()
 	ss.out = ss.out[:0]
-	if err == nil {
-		err = ss.rc.Flush()
-	}
-	return err
 }
 
 // run reads batches until the session ends.
 func (ss *session) run() {
-	frames := &frameReader{r: bufio.NewReaderSize(ss, 64<<10), reuse: ss.srv.opts.Discard}
+	frames := &frameReader{r: bufio.NewReaderSize(ss, 4<<10), reuse: ss.srv.opts.Discard}
 	defer frames.plain.close()
 	in := new(input)
 	for {
@@ -150,15 +149,15 @@ func (ss *session) run() {
 		if err != nil {
 			no = refuse("bad_frame", "%v", err)
 		}
-		if err := ss.batch(in, no); err != nil {
+		if !ss.batch(in, no) {
 			return
 		}
 	}
 }
 
-// batch applies one batch. An error means that the session is over and that
-// everything which was to be sent is sent.
-func (ss *session) batch(in *input, bad *refusal) error {
+// batch applies one batch. False: the session is over, and everything which was
+// to be sent is sent.
+func (ss *session) batch(in *input, bad *refusal) bool {
 	s := ss.srv
 	s.mu.Lock()
 	ss.batches++
@@ -170,7 +169,7 @@ func (ss *session) batch(in *input, bad *refusal) error {
 	f := s.faults.hit(c)
 	if f != nil {
 		if over := ss.before(f); over {
-			return errEnd
+			return false
 		}
 	}
 	o := outcome{no: bad}
@@ -189,14 +188,15 @@ func (ss *session) batch(in *input, bad *refusal) error {
 	}
 	if f != nil {
 		if over := ss.after(f, &o); over {
-			return errEnd
+			return false
 		}
 	}
 	if o.no != nil {
 		ss.finish(&o)
-		return errEnd
+		return false
 	}
-	return ss.deliver(o)
+	ss.deliver(o)
+	return true
 }
 
 // before does what a fault does ahead of a batch. True: the session is over.
@@ -267,22 +267,19 @@ func (o *outcome) frame(s *Server) []byte {
 }
 
 // deliver sends an ack, now or when it is due.
-func (ss *session) deliver(o outcome) error {
+func (ss *session) deliver(o outcome) {
 	if ss.pump == nil {
 		ss.srv.mu.Lock()
 		o.ack.Tail = ss.st.stable
 		ss.srv.mu.Unlock()
 		if o.fault == nil && o.ack.Tail.Seq >= o.dep {
 			ss.out = appendFrame(ss.out, o.flags, o.ack.proto)
-			return nil
+			return
 		}
-		if err := ss.flush(); err != nil {
-			return err
-		}
+		ss.flush()
 		ss.pump = newPump(ss)
 	}
 	ss.pump.add(o)
-	return nil
 }
 
 // finish sends what is still to be sent, and last as the final frame. After it
