@@ -17,9 +17,15 @@ import (
 // own; see signals_test.go.
 const childVariable = "TEST_BRIDGE_CHILD"
 
+// programVariable makes it the program itself: the demo starts its bridge so.
+const programVariable = "TEST_BRIDGE_PROGRAM"
+
 func TestMain(m *testing.M) {
 	if os.Getenv(childVariable) != "" {
 		os.Exit(childRun())
+	}
+	if os.Getenv(programVariable) != "" {
+		os.Exit(run(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 	}
 	goleak.VerifyTestMain(m)
 }
