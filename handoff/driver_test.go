@@ -254,16 +254,6 @@ func (d *driver) plain(text string) string {
 	return text
 }
 
-func (d *driver) token(name string) string {
-	for token, n := range d.names {
-		if n == name {
-			return token
-		}
-	}
-	d.t.Fatalf("no token %q", name)
-	return ""
-}
-
 // options are words of the form key=value; a word alone is key=yes.
 type options map[string]string
 

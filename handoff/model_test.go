@@ -193,7 +193,7 @@ func fields(b []byte) (all []protoField) {
 	for len(b) > 0 {
 		number, kind, n := protowire.ConsumeTag(b)
 		f := protoField{number: number}
-		m := 0
+		var m int
 		if b = b[n:]; kind == protowire.VarintType {
 			f.varint, m = protowire.ConsumeVarint(b)
 		} else {

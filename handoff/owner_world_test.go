@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"io"
 	"log/slog"
 	"math/rand/v2"
 	"sync"
@@ -69,7 +68,7 @@ func newWorld(t *testing.T) *world {
 			BackoffMin: 100 * time.Millisecond, BackoffMax: 30 * time.Second, Rand: rand.New(rand.NewPCG(1, 2)),
 		},
 		Slots: make(chan struct{}, 4), Metrics: NewMetrics(w.metrics),
-		Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Logger: slog.New(slog.DiscardHandler),
 	}
 	return w
 }

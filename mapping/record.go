@@ -10,6 +10,7 @@ type Header = kgo.RecordHeader
 // those of the record format.
 type TimestampType uint8
 
+// Timestamp types, as the position's bits hold them.
 const (
 	CreateTime      TimestampType = 0 // set by the producer
 	LogAppendTime   TimestampType = 1 // set by the broker

@@ -18,6 +18,7 @@ type StoredHeader struct{ Name, Value []byte }
 // Kind says what a stored record is. The zero Kind is none of them.
 type Kind uint8
 
+// Kinds of stored records.
 const (
 	Data        Kind = iota + 1 // a Kafka record, or a chunk of one
 	OpenMark                    // our marker "open"

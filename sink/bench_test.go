@@ -34,7 +34,7 @@ func serveDiscard() {
 	}}
 	srv.Protocols.SetUnencryptedHTTP2(true)
 	go srv.Serve(l)
-	fmt.Printf("http://%s\n", l.Addr())
+	fmt.Fprintf(os.Stdout, "http://%s\n", l.Addr())
 	io.Copy(io.Discard, os.Stdin)
 }
 

@@ -110,7 +110,7 @@ func (b *body) close(err error) {
 }
 
 func (b *body) end(err error) {
-	if b.err == nil || b.err == errEnded {
+	if b.err == nil || errors.Is(b.err, errEnded) {
 		b.err = err
 	}
 	b.queue, b.head, b.offset, b.pending = nil, 0, 0, 0

@@ -121,7 +121,7 @@ func (c *Client) Reserve() time.Duration { return c.governor.Reserve() }
 // requests keep their order on one connection.
 func (c *Client) path(stream string) *path {
 	h := fnv.New32a()
-	io.WriteString(h, stream)
+	_, _ = io.WriteString(h, stream) // a hash takes everything
 	return c.paths[h.Sum32()%uint32(len(c.paths))]
 }
 

@@ -114,7 +114,7 @@ func (ss *Session) blame(ctx context.Context, err error) error {
 	if e := (*Error)(nil); errors.As(err, &e) {
 		return err
 	}
-	if cause := ss.body.cause(); cause != errEnded {
+	if cause := ss.body.cause(); !errors.Is(cause, errEnded) {
 		err = cause
 	} else if err != nil && ctx.Err() != nil {
 		err = context.Cause(ctx)
@@ -177,7 +177,7 @@ func (ss *Session) listen(answer io.Reader, used string) error {
 	advised := false
 	for {
 		f, err := frames.Next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return nil
 		}
 		if err != nil {

@@ -51,7 +51,7 @@ var trimCases = []testCase{
 	{name: "trim never goes back", run: func(t *testing.T, p *peer) {
 		p.fill(t, "a", "b", "c")
 		want(t, p.proto(t, batch{records: []rec{trim(3)}}), 200, nil)
-		p.awaitTrim(t, "3:"+string(trim(3).body))
+		p.awaitTrim(t, "3:"+trim(3).body)
 		want(t, p.proto(t, batch{records: []rec{trim(1)}}), 200, nil)
 		wantPage(t, p.read(t, "seq_num=0"), fmt.Sprintf("3:%s 4:%s", trim(3).body, trim(1).body))
 	}},

@@ -95,7 +95,7 @@ func (c *client) open(ctx context.Context) (*exchange, error) {
 	}
 	req.Header.Set("s2-basin", s2mem.DefaultBasin)
 	req.Header.Set("Content-Type", "s2s/proto")
-	resp, err := c.http.Do(req)
+	resp, err := c.http.Do(req) //nolint:bodyclose // the session that is returned closes it
 	if err != nil {
 		cancel()
 		return nil, err

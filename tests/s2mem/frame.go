@@ -54,7 +54,9 @@ func (f *frameReader) next() ([]byte, error) {
 	case n == 0:
 		return nil, errFrame("empty frame payload")
 	}
-	f.r.Discard(3)
+	if _, err := f.r.Discard(3); err != nil {
+		return nil, torn(err)
+	}
 	flag, err := f.r.ReadByte()
 	if err != nil {
 		return nil, torn(err)

@@ -113,7 +113,7 @@ func cut(r *http.Request) {
 		for c != nil {
 			switch t := c.(type) {
 			case *net.TCPConn:
-				t.SetLinger(0)
+				_ = t.SetLinger(0) // the connection is gone either way
 				t.Close()
 				c = nil
 			case *gatedConn:

@@ -69,7 +69,7 @@ func (p *pump) run() {
 		for i := range todo {
 			if !p.write(&todo[i], i == len(todo)-1, gone) {
 				// Nobody can be told any more: wake the reader of the body too.
-				ss.rc.SetReadDeadline(time.Unix(1, 0))
+				_ = ss.rc.SetReadDeadline(time.Unix(1, 0))
 				return
 			}
 		}

@@ -48,7 +48,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.ProtoMajor == 1 && r.Method == http.MethodPost && is(r.Header.Get("Content-Type"), mimeS2S) {
 		// Answers must not wait for the end of a session's body; what is left of
 		// it cannot be told from the next request.
-		http.NewResponseController(w).EnableFullDuplex()
+		_ = http.NewResponseController(w).EnableFullDuplex() // HTTP/1 always can
 		w.Header().Set("Connection", "close")
 	}
 	path, ok := strings.CutPrefix(r.URL.EscapedPath(), "/v1/")

@@ -261,7 +261,7 @@ func TestFlushDelay(t *testing.T) {
 		}
 		defer x.end()
 		x.send(0, "a")
-		time.Sleep(30 * time.Millisecond) // of the bubble's time
+		time.Sleep(30 * time.Millisecond) //nolint:forbidigo // the bubble's time, which costs none
 		x.send(1, "b")
 		if got := x.next(); got != "ack 0-1" || time.Since(begin) != 50*time.Millisecond {
 			t.Fatal(got, time.Since(begin))
@@ -324,7 +324,7 @@ func TestDeletionDelay(t *testing.T) {
 		if _, got, _ := cl.do(t.Context(), "GET", "/v1/streams", ""); !strings.Contains(got, `"deleted_at":"`) {
 			t.Error("list", got)
 		}
-		time.Sleep(time.Minute) // of the bubble's time
+		time.Sleep(time.Minute) //nolint:forbidigo // the bubble's time, which costs none
 		if status, answer, err := cl.append(t.Context(), "a"); err != nil || status != 200 {
 			t.Error("a minute later:", status, answer, err)
 		}

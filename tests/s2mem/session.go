@@ -134,7 +134,7 @@ func (ss *session) run() {
 		case errors.As(err, &bad):
 			ss.finish(&outcome{no: refuse("bad_frame", "%s", string(bad))})
 			return
-		case err == io.EOF: // half-close: the acks still go out
+		case errors.Is(err, io.EOF): // half-close: the acks still go out
 			ss.finish(nil)
 			return
 		case err != nil:
