@@ -48,10 +48,15 @@ func TestAbortWhileTheServerStalls(t *testing.T) {
 	if err := r.awaitEnd(t, ctx); !errors.Is(err, ErrAborted) {
 		t.Errorf("ended with %v, want ErrAborted", err)
 	}
-	// The path and the stream are well: the next session works.
+	// The path and the stream are well: the next session works, behind a fence,
+	// because what had arrived of the first one may still be appended.
 	stall.Remove()
+	fence, err := s.Fence(ctx, "t2", "t")
+	if err != nil {
+		t.Fatal(err)
+	}
 	ss, r = open(ctx, s)
-	ss.Send(batch(t, 1, 1, 10), next+1, "t")
+	ss.Send(batch(t, 1, 1, 10), fence+1, "t2")
 	r.awaitAcks(t, ctx, 1)
 	ss.Finish()
 	if err := r.awaitEnd(t, ctx); err != nil {
