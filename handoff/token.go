@@ -93,7 +93,7 @@ func (m *Machine) takenOver(token string, generation int64) {
 		for len(r.at) > 0 && m.now-r.at[0] > rivalSpan {
 			r.at = r.at[1:]
 		}
-		r.at = append(r.at, m.now)
+		r.at, r.standing = append(r.at, m.now), "" // one take-over counts once, however often this acquisition asks
 		if len(r.at) >= rivalCount {
 			r.at, m.seen = nil, token
 			m.readFrom(m.tail, lookForOpen)

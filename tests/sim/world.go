@@ -1,0 +1,250 @@
+package sim
+
+import (
+	"fmt"
+	"io"
+	"time"
+
+	"kafka-s2-bridge/handoff"
+)
+
+// world is one run.
+type world struct {
+	clock
+	seed          uint64
+	dice          dice // of the world's own course
+	net           dice // of the network
+	trace         trace
+	shape         shape
+	plan          []*fault
+	partitions    []*partition
+	group         *group
+	processes     []*process // that live, zombies too
+	machineConfig handoff.Config
+	fronts        []front       // weather
+	peace         time.Duration // when the last fault that lasts is over
+	lag           time.Duration // until then no replica lags again
+	traps         []*fault      // that wait for a point
+	started       int
+	owners        int
+	hits          Hits
+	far           time.Duration // how long a request is on its way at most
+	broken        string        // the first violation
+	bug           bug
+}
+
+// Hits counts how often each kind of fault, and each named window, occurred.
+type Hits map[string]int
+
+func (w *world) hit(name string) { w.hits[name]++ }
+
+// front is weather that has come.
+type front struct {
+	kind    kind
+	part    int
+	percent int
+	until   time.Duration
+}
+
+// weather tells whether a fault of that kind hits now.
+func (w *world) weather(k kind, p *partition) bool {
+	for _, f := range w.fronts {
+		if f.kind == k && w.now < f.until && (f.part < 0 || f.part == p.index) && w.net.percent(f.percent) {
+			w.hit(k.String())
+			return true
+		}
+	}
+	return false
+}
+
+// alive is the process of a slot that runs, nil: none.
+func (w *world) alive(slot int) *process {
+	for _, m := range w.processes {
+		if m.slot == slot && !m.paused {
+			return m
+		}
+	}
+	return nil
+}
+
+// at tells a point that an owner passes; the process may not survive it.
+func (o *owner) at(point string) { o.m.at(point, o.p) }
+
+func (m *process) at(point string, p *partition) (dead bool) {
+	w := m.w
+	w.hit("passed " + point)
+	for i, f := range w.traps {
+		if f.point != point || f.part != p.index {
+			continue
+		}
+		if f.ordinal--; f.ordinal > 0 {
+			continue
+		}
+		w.traps = append(w.traps[:i:i], w.traps[i+1:]...)
+		w.say("fault", f.String()+" strikes "+m.name)
+		w.hit(f.kind.String())
+		w.hit("struck " + point)
+		w.hurt(m, f)
+		return m.dead
+	}
+	return m.dead
+}
+
+// violate records what must not happen; the run ends.
+func (w *world) violate(format string, args ...any) {
+	if w.broken == "" {
+		w.broken = fmt.Sprintf("at %.6fs: ", w.now.Seconds()) + fmt.Sprintf(format, args...)
+		w.say("oracle", w.broken)
+	}
+}
+
+// Options choose a run.
+type Options struct {
+	Seed  uint64
+	Trace io.Writer // nil: not written
+	Skip  []int     // faults of the plan to leave out
+	Bug   string    // a planted bug, "" none
+	Focus string    // every other fault of the plan is of this kind, "" none
+	Hits  Hits      // counted into
+}
+
+// Result is how a run ended.
+type Result struct {
+	Seed   uint64
+	Hash   uint64 // of the trace
+	Failed string // "": it did not
+	Plan   []string
+	Took   time.Duration // virtual time from the last fault to the end
+}
+
+// Run lives one world through.
+func Run(opt Options) (r Result) {
+	w := newWorld(opt)
+	r.Seed = opt.Seed
+	for _, f := range w.plan {
+		r.Plan = append(r.Plan, f.String())
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			if opt.Trace != nil {
+				panic(p)
+			}
+			r.Failed = fmt.Sprintf("at %.6fs: panic: %v", w.now.Seconds(), p)
+		}
+		r.Hash = w.trace.hash
+	}()
+	w.live()
+	r.Failed, r.Took = w.broken, w.now-w.shape.horizon
+	return r
+}
+
+// Shrink leaves out what a failing run does not need to fail, one fault after
+// the other, and gives the numbers of those left out.
+func Shrink(opt Options) (skip []int, r Result) {
+	r = Run(opt)
+	for i := range r.Plan {
+		less := opt
+		less.Skip = append(append([]int(nil), skip...), i)
+		if contains(skip, i) {
+			continue
+		}
+		if s := Run(less); s.Failed != "" {
+			skip, r = less.Skip, s
+		}
+	}
+	return skip, r
+}
+
+func newWorld(opt Options) *world {
+	w := &world{seed: opt.Seed, dice: newDice(opt.Seed, 1), net: newDice(opt.Seed, 2), hits: opt.Hits, bug: bug{name: opt.Bug}}
+	if w.hits == nil {
+		w.hits = Hits{}
+	}
+	w.trace = trace{hash: fnvOffset, out: opt.Trace}
+	d := newDice(opt.Seed, 3)
+	w.shape = drawShape(d)
+	plan := drawPlan(opt.Seed, d, w.shape)
+	for _, f := range plan {
+		f.focus(opt.Focus, w.shape)
+		if !contains(opt.Skip, f.index) {
+			w.plan = append(w.plan, f)
+		}
+	}
+	w.machineConfig = handoff.Config{
+		Group: "sim", Bridge: "sim",
+		MaxInflightBytes: 1 << d.between(8, 20), MaxInflightBatches: d.between(1, 6),
+		Linger: d.span(0, 30*time.Millisecond), AckTimeout: d.span(2*time.Second, 5*time.Second),
+		IdleClose: d.span(time.Second, 10*time.Second), SessionTimeout: d.span(6*time.Second, 12*time.Second),
+		BackoffMin: 100 * time.Millisecond, BackoffMax: 5 * time.Second, Paced: d.chance(4),
+	}
+	w.far = []time.Duration{2 * time.Millisecond, 6 * time.Millisecond, 40 * time.Millisecond, 300 * time.Millisecond}[d.IntN(4)]
+	w.group = &group{w: w}
+	for i := range w.shape.partitions {
+		w.partitions = append(w.partitions, w.newPartition(i))
+	}
+	return w
+}
+
+func contains(list []int, n int) bool {
+	for _, m := range list {
+		if m == n {
+			return true
+		}
+	}
+	return false
+}
+
+// live runs the world: producers and faults until the horizon, then whatever is
+// still on its way, then calm, until everything is where it should be.
+func (w *world) live() {
+	for slot := range w.shape.processes {
+		w.in(w.dice.span(0, 2*time.Second), func() { w.group.join(w.start(slot)) })
+	}
+	for i, p := range w.partitions {
+		d := newDice(w.seed, 10+uint64(i))
+		w.in(d.span(0, 3*time.Second), func() { p.produce(d, w.shape.records, w.shape.horizon*3/4) })
+	}
+	for _, f := range w.plan {
+		w.at(f.at, func() { w.strike(f) })
+	}
+	w.until(w.shape.horizon)
+	w.calm()
+	// What is late may be late by half a minute.
+	w.until(max(w.shape.horizon+40*time.Second, w.peace))
+	end := w.now + patience
+	if w.peace > 0 {
+		end += recheck
+	}
+	for w.broken == "" && !w.settled() {
+		if w.now >= end {
+			w.violate("no rest long after the last fault: %s", w.unsettled())
+			break
+		}
+		w.until(w.now + time.Second)
+	}
+	if w.broken == "" {
+		w.final()
+	}
+}
+
+// patience is how long after the last fault everything must be well: late
+// requests, a zombie's notice and the waits of the protocol lie within.
+const patience = 2 * time.Minute
+
+// recheck is after how long a partition that is held for a rival looks again.
+const recheck = 11 * time.Minute
+
+func (w *world) until(t time.Duration) {
+	for w.broken == "" && w.next(t) {
+	}
+}
+
+// calm ends all faults: the weather clears, who stands still goes on, nobody is
+// left out.
+func (w *world) calm() {
+	w.say("world", "calm")
+	w.fronts, w.traps = nil, nil
+	for _, m := range append([]*process(nil), w.processes...) {
+		m.resume()
+	}
+}
