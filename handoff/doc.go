@@ -13,12 +13,14 @@
 // them.
 //
 //	machine.go   the protocol: acquire, send, acknowledge, recover, release
+//	check.go     step 4: do both sides still have the history
 //	readback.go  the position, read backwards from the fence
 //	intake.go    what Kafka serves: records, control records, trouble
 //	start.go     where reading starts, and starts again
 //	token.go     whose stream it is: identities, take-overs, rivals
 //	hold.go      the closed list of reasons for which a partition stops
 //	event.go     events and actions
+//	config.go    what a machine is told
 //	owner.go     the goroutine
 //
 // It must not know how Kafka or S2 are spoken to: it declares the two small

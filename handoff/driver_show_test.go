@@ -2,6 +2,7 @@ package handoff
 
 import (
 	"fmt"
+	"reflect"
 	"strings"
 
 	"kafka-s2-bridge/mapping"
@@ -55,7 +56,7 @@ func (d *driver) watch(a Action) {
 		for _, s := range d.sends {
 			if s.Session == a.Session && !s.acked {
 				// The session may read it until the abort is carried out.
-				if got := decode(s.Batch.Bytes()); fmt.Sprint(got) != fmt.Sprint(s.records) {
+				if got := decode(s.Batch.Bytes()); !reflect.DeepEqual(got, s.records) {
 					d.t.Errorf("the batch of seq %d changed before its session was aborted", s.Seq)
 				}
 			}
@@ -143,7 +144,7 @@ func describeRecords(records []mapping.Stored) string {
 		last := e.Position
 		for ; i+1 < len(records); i++ {
 			next := mapping.Classify(records[i+1])
-			if next.Kind != mapping.Data || next.Position.Offset != last.Offset+1 || next.Position.LeaderEpoch != last.LeaderEpoch {
+			if next.Kind != mapping.Data || next.Position.Chunk != nil || next.Position.Offset != last.Offset+1 || next.Position.LeaderEpoch != last.LeaderEpoch {
 				break
 			}
 			last = next.Position

@@ -161,8 +161,8 @@ func (d *driver) kafka(o options) {
 	}
 }
 
-// fetch serves records: 5 or 5-7 (data), c8 (control), x9 (too large for S2),
-// with @epoch; cut=n names the cut.
+// fetch serves records: 5 or 5-7 (data), l8 (large), b8 (goes in three chunks),
+// c9 (control), x10 (cannot go at all), with @epoch; cut=n names the cut.
 func (d *driver) fetch(args []string) {
 	ev := Fetched{Cut: d.m.cut}
 	for _, arg := range args {
@@ -171,16 +171,21 @@ func (d *driver) fetch(args []string) {
 			continue
 		}
 		kind := arg[0]
-		from, to, epoch := span(strings.TrimLeft(arg, "cxl"))
+		from, to, epoch := span(strings.TrimLeft(arg, "bclx"))
 		for o := from; o <= to; o++ {
 			r := record(o, epoch)
 			switch kind {
 			case 'c':
 				r.Control = true
 			case 'x':
-				r.Value = make([]byte, 1<<20)
+				r.Key = make([]byte, 1<<20)
 			case 'l':
 				r.Value = make([]byte, 600_000)
+			case 'b':
+				r.Value = make([]byte, 2_500_000)
+				for i := range r.Value {
+					r.Value[i] = byte(i >> 12)
+				}
 			}
 			if kind != 'c' {
 				d.served = append(d.served, o)

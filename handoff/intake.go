@@ -41,7 +41,7 @@ func (m *Machine) fetched(ev Fetched) {
 			m.epoch = max(m.epoch, r.LeaderEpoch)
 			continue
 		}
-		queue, err := mapping.Pack(m.queue, r, left)
+		queue, err := m.cfg.Packer.Pack(m.queue, r, left)
 		if err != nil {
 			m.refuse(r.Offset, err)
 			break

@@ -3,7 +3,6 @@ package handoff
 import (
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"time"
 
 	"kafka-s2-bridge/mapping"
@@ -30,29 +29,6 @@ const (
 var phaseNames = [...]string{"locating", "idle", "acquiring", "flowing", "draining", "released", "held"}
 
 func (p phase) String() string { return phaseNames[p] }
-
-// Assignment is what Kafka says when it gives a partition to this process.
-type Assignment struct {
-	Identity   mapping.Identity
-	Generation int64           // group generation, or member epoch
-	Commit     *offsets.Commit // the group's commit, where it is ours; else nil
-	Parts      int32           // the topic's partition count
-}
-
-// Config is what a machine needs to know besides its assignment.
-type Config struct {
-	Group, Bridge      string        // names for the open marker: consumer group, bridge version
-	MaxInflightBytes   int           // sent and not acknowledged, encoded bytes
-	MaxInflightBatches int           // the same in batches
-	Linger             time.Duration // how long a batch that is not full waits while others are in flight
-	AckTimeout         time.Duration // no ack for so long with something in flight: the path is dead
-	IdleClose          time.Duration // a session without traffic is closed after this
-	SessionTimeout     time.Duration // the group's: how long a zombie may be unaware
-	BackoffMin         time.Duration // first pause after a failure
-	BackoffMax         time.Duration // longest pause
-	Paced              bool          // ask for a permit before each append
-	Rand               *rand.Rand    // for tokens and jitter
-}
 
 // position is how far a stream is.
 type position struct {
@@ -125,6 +101,7 @@ type Machine struct {
 	open      bool // a session is open
 	opened    bool // our open marker is acknowledged
 	window    offsets.Window[*mapping.Batch]
+	begun     []*mapping.Batch // acknowledged chunks of a record whose last one is not: it may have to be sent anew
 	lingered  bool
 	permitted bool             // one append may go
 	asking    bool             // a permit was asked for
@@ -309,106 +286,7 @@ func (m *Machine) positioned(p position, fresh bool) {
 	if fresh && m.from >= 0 {
 		m.found.durable = m.from - 1
 	}
-	// 4. Check, before the first data append. S2 first: it must not have lost
-	// what this assignment saw, or what a commit of ours counts.
-	if p.next < m.floor.next || (!fresh && p.durable < m.floor.durable) {
-		m.stop(S2Behind, fmt.Sprintf("the stream is complete up to offset %d (sequence number %d), but offset %d (%d) was acknowledged",
-			p.durable, p.next, m.floor.durable, m.floor.next))
-		return
-	}
-	// Then Kafka: the record at durable must still be of its log.
-	switch {
-	case p.epoch < 0:
-		m.unasked()
-	case !m.rewritten():
-		m.askEpoch()
-	}
-}
-
-// unasked is for a position that Kafka cannot be asked about: what it said by
-// itself must do.
-func (m *Machine) unasked() {
-	if m.suspect >= 0 && m.suspect <= m.found.durable {
-		m.stop(Truncated, fmt.Sprintf("Kafka's log was cut back to offset %d, below offset %d which the stream holds", m.suspect, m.found.durable))
-		return
-	}
-	m.passed(-1)
-}
-
-// passed looks at a commit that stands behind durable + 1 because control
-// records, or nothing, lay there. If Kafka's log was cut off between the two,
-// other records stand there now, and going on at the commit would skip them. So
-// the commit's own epoch must reach that far; end is where durable's ends.
-func (m *Machine) passed(end int64) {
-	c := m.marked
-	switch {
-	case c.Last != m.found.durable || c.Offset <= max(end, m.found.durable+1) || c.Epoch < 0:
-		m.repositioned()
-	case m.suspect >= 0 && m.suspect < c.Offset:
-		m.disbelieve()
-	default:
-		m.passing = true
-		m.do(EpochEnd{ID: m.nextRequest(), Epoch: c.Epoch})
-	}
-}
-
-// disbelieve reads on at durable + 1, and commits nothing more before there are
-// records that pass the commit.
-func (m *Machine) disbelieve() {
-	m.marked.Last = -2
-	m.repositioned()
-}
-
-func (m *Machine) passEnded(ev EpochEnded) {
-	switch {
-	case errors.Is(ev.Err, errors.ErrUnsupported):
-		m.repositioned()
-	case ev.Err != nil:
-		m.retry(fmt.Errorf("ask Kafka where leader epoch %d ends: %w", m.marked.Epoch, ev.Err), func() { m.passed(-1) })
-	case ev.End < m.marked.Offset:
-		m.disbelieve()
-	default:
-		m.repositioned()
-	}
-}
-
-// rewritten holds the partition if Kafka served a record at or below durable
-// with a higher leader epoch: it has another history there than the stream.
-func (m *Machine) rewritten() bool {
-	p := m.found
-	if p.epoch < 0 || m.epochThrough(p.durable) <= p.epoch {
-		return false
-	}
-	m.stop(Truncated, fmt.Sprintf("Kafka now serves other records at or below offset %d, which the stream holds with leader epoch %d", p.durable, p.epoch))
-	return true
-}
-
-func (m *Machine) askEpoch() { m.do(EpochEnd{ID: m.nextRequest(), Epoch: m.found.epoch}) }
-
-func (m *Machine) epochEnded(ev EpochEnded) {
-	if m.passing {
-		m.passing = false
-		m.passEnded(ev)
-		return
-	}
-	switch {
-	case errors.Is(ev.Err, errors.ErrUnsupported):
-		m.unasked()
-		return
-	case ev.Err != nil:
-		m.retry(fmt.Errorf("ask Kafka where leader epoch %d ends: %w", m.found.epoch, ev.Err), m.askEpoch)
-		return
-	case ev.End < 0 && m.unknownEnd < 5:
-		// A leader that has just changed may not know yet.
-		m.unknownEnd++
-		m.failures++
-		m.wait(m.backoff(), m.askEpoch)
-		return
-	case ev.End <= m.found.durable:
-		m.stop(Truncated, fmt.Sprintf("leader epoch %d ends at offset %d in Kafka's log, but the stream holds records of it up to offset %d", m.found.epoch, ev.End, m.found.durable))
-		return
-	}
-	m.passed(ev.End)
+	m.check(p) // 4: then, if both sides agree, repositioned and takeOver
 }
 
 // 5. Drop what is there already, and go on behind it. The open marker goes
@@ -464,12 +342,20 @@ func (m *Machine) acked(ev Acked) {
 		return
 	}
 	m.failures, m.denials, m.trouble, m.hold = 0, 0, nil, Hold{}
+	if _, ok := b.Unfinished(); ok {
+		// The record is not there before its last chunk is. Until then these
+		// sequence numbers prove nothing: position, floor and commits stay.
+		m.begun = append(m.begun, b)
+		m.progressed()
+		return
+	}
 	m.pos.next = ev.End
 	if _, last, ok := b.Span(); ok {
 		m.pos.durable, m.pos.epoch = last, b.Epoch()
 		m.epoch = max(m.epoch, b.Epoch())
 		m.count.Records += uint64(b.Records())
 		m.count.Bytes += uint64(b.Payload())
+		m.completed()
 		m.commit(false)
 	} else if !m.opened {
 		m.opened = true
@@ -492,15 +378,29 @@ func (m *Machine) recover(cause Cause, err error) {
 	m.retry(err, func() { m.acquire(cause) })
 }
 
+// completed lets go of the chunks before the last one of a record.
+func (m *Machine) completed() {
+	for _, b := range m.begun {
+		m.count.Bytes += uint64(b.Payload())
+		b.Release()
+	}
+	clear(m.begun)
+	m.begun = m.begun[:0]
+}
+
 // dropSession ends the session and takes back what it had in flight, in order.
+// A record of which only some chunks were acknowledged comes back whole: nobody
+// may go on in its middle.
 func (m *Machine) dropSession(suspect bool) {
 	if m.open {
 		m.do(Abort{Session: m.session, Suspect: suspect})
 		m.open = false
 	}
-	var back []*mapping.Batch
+	back := m.begun
+	m.begun = nil
 	for _, b := range m.window.Drain() {
-		if _, _, ok := b.Span(); ok {
+		_, _, data := b.Span()
+		if _, chunk := b.Unfinished(); data || chunk {
 			back = append(back, b)
 		} else {
 			m.retired = append(m.retired, b) // an open marker; the next acquisition writes its own
@@ -511,8 +411,12 @@ func (m *Machine) dropSession(suspect bool) {
 	m.off(lingerTimer, ackTimer, idleTimer)
 }
 
+// inflight is the number of sequence numbers taken behind the position.
 func (m *Machine) inflight() uint64 {
 	n := uint64(0)
+	for _, b := range m.begun {
+		n += uint64(b.Count())
+	}
 	m.window.Each(func(b *mapping.Batch) { n += uint64(b.Count()) })
 	return n
 }

@@ -87,6 +87,30 @@ func TestRefusedForAnotherReason(t *testing.T) {
 	}
 }
 
+// Acknowledged chunks are kept until their record is complete, and that memory
+// counts; the record counts once, with all its bytes.
+func TestAcknowledgedChunksAreHeld(t *testing.T) {
+	d := newDriver(t)
+	do := func(script string) { d.perform(strings.Split(script, "; ")) }
+	do("s2 fence A1; s2 open resume=0; s2 data 0-4; start commit=5/4/7; fetch 5; run")
+	before := d.m.count
+	do("fetch b6; tick")
+	held := d.m.Held()
+	if held < 2_500_000 || held > 2*2_500_000 {
+		t.Errorf("%d bytes held for a record of 2,500,000", held)
+	}
+	for range 2 {
+		do("ack")
+		if d.m.Held() != held || d.m.count != before {
+			t.Errorf("in the middle of a record: %d bytes held, not %d; counters %+v", d.m.Held(), held, d.m.count)
+		}
+	}
+	do("ack")
+	if d.m.Held() != 0 || d.m.count.Records != before.Records+1 || d.m.count.Bytes != before.Bytes+2_500_000 {
+		t.Errorf("behind a record: %d bytes held, counters %+v, they were %+v", d.m.Held(), d.m.count, before)
+	}
+}
+
 // An answer to a request that nobody waits for any more must not move anything:
 // its position is of a stream as it was before the request that is under way.
 func TestOldAnswersAreIgnored(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"reflect"
 	"strings"
 
 	"google.golang.org/protobuf/encoding/protowire"
@@ -22,11 +23,12 @@ type stream struct {
 	records []mapping.Stored // those that survive, contiguous
 	tail    uint64
 	token   string
-	page    int            // records of a page at most; 0: all
-	hide    int            // this many of the newest records are not seen by readings
-	ever    map[int64]bool // Kafka offsets that were ever complete here
-	last    int64          // the highest of them
-	broken  string         // a promise of the format that was broken
+	page    int              // records of a page at most; 0: all
+	hide    int              // this many of the newest records are not seen by readings
+	ever    map[int64]bool   // Kafka offsets that were ever complete here
+	last    int64            // the highest of them
+	group   []mapping.Stored // chunks of a record that is not complete, and may go on
+	broken  string           // a promise of the format that was broken
 }
 
 func newStream() *stream { return &stream{exists: true, ever: map[int64]bool{}, last: -1} }
@@ -64,7 +66,9 @@ func (s *stream) append(records []mapping.Stored, token *string, seq *uint64) (u
 		r.Seq = s.tail
 		s.tail++
 		s.records = append(s.records, r)
-		switch e := mapping.Classify(r); e.Kind {
+		e := mapping.Classify(r)
+		s.grouped(r, e)
+		switch e.Kind {
 		case mapping.Fence:
 			s.token = string(r.Body)
 		case mapping.Data:
@@ -79,6 +83,41 @@ func (s *stream) append(records []mapping.Stored, token *string, seq *uint64) (u
 		}
 	}
 	return start, nil
+}
+
+// grouped holds a record against the rules for chunks: a record's chunks stand
+// in a row and make up the value that they promise; what breaks off is followed
+// by a fence.
+func (s *stream) grouped(r mapping.Stored, e mapping.Entry) {
+	c, n := e.Position.Chunk, uint64(len(s.group))
+	switch {
+	case c != nil && c.Index != n:
+		s.broken = fmt.Sprintf("chunk %d of offset %d behind %d chunks", c.Index, e.Position.Offset, n)
+	case c != nil && n > 0:
+		before := mapping.Classify(s.group[n-1]).Position
+		before.Chunk.Index++
+		if !reflect.DeepEqual(before, e.Position) {
+			s.broken = fmt.Sprintf("chunk %d of offset %d behind one of another record", n, e.Position.Offset)
+		}
+	case c == nil && n > 0 && e.Kind != mapping.Fence:
+		s.broken = fmt.Sprintf("%s behind chunks that are not complete", e.Kind)
+	}
+	if c == nil {
+		s.group = nil
+		return
+	}
+	s.group = append(s.group, r)
+	if c.Index < c.Count-1 {
+		return
+	}
+	var value []byte
+	for _, part := range s.group {
+		value = append(value, part.Body...)
+	}
+	if uint64(len(value)) != c.Total || crc32.Checksum(value, crc32.MakeTable(crc32.Castagnoli)) != c.CRC {
+		s.broken = fmt.Sprintf("chunks of offset %d are not the value that they promise", e.Position.Offset)
+	}
+	s.group = nil
 }
 
 func (s *stream) read(from uint64, count int) (page []mapping.Stored) {
@@ -127,7 +166,7 @@ func dataRecords(offset int64, epoch int32) []mapping.Stored {
 }
 
 func chunkRecord(offset int64, epoch int32, index, count uint64) mapping.Stored {
-	value := make([]byte, count)
+	value := make([]byte, count) // a byte for each chunk
 	v := []byte{1<<5 | 2}
 	v = protowire.AppendVarint(v, uint64(offset))
 	v = protowire.AppendVarint(v, protowire.EncodeZigZag(int64(epoch)))

@@ -67,5 +67,8 @@ func (m *Machine) Held() int {
 		n += b.Mem()
 	}
 	m.window.Each(func(b *mapping.Batch) { n += b.Mem() })
+	for _, b := range m.begun {
+		n += b.Mem()
+	}
 	return n
 }

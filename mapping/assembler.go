@@ -124,7 +124,8 @@ func (a *Assembler) first(s Stored, p Position) (*Record, error) {
 		return rec, err
 	}
 	rec.Value = nil
-	a.group = &group{record: *rec, last: *p.Chunk, value: append([]byte(nil), s.Body...)}
+	a.group = &group{record: *rec, last: *p.Chunk}
+	a.group.add(s.Body)
 	return nil, err
 }
 
@@ -144,13 +145,26 @@ func (a *Assembler) continued(s Stored, p Position) (*Record, error) {
 		return nil, fmt.Errorf("chunk %d of offset %d does not continue what is before it", p.Chunk.Index, p.Offset)
 	}
 	g.last = *p.Chunk
-	g.value = append(g.value, s.Body...)
+	g.add(s.Body)
 	if !p.Chunk.last() {
 		return nil, nil
 	}
 	a.group = nil
 	a.reach(p.Offset)
 	return g.complete()
+}
+
+// add grows the value, at once to the length that the chunks promise if an
+// eighth of it has come. Not earlier: a promise may be forged.
+func (g *group) add(body []byte) {
+	if n := len(g.value) + len(body); n > cap(g.value) {
+		room := 4 * n
+		if g.last.Total <= 8*uint64(n) {
+			room = max(n, int(g.last.Total))
+		}
+		g.value = append(make([]byte, 0, room), g.value...)
+	}
+	g.value = append(g.value, body...)
 }
 
 // continues tells whether p is the position of the chunk that comes next.

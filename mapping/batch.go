@@ -9,6 +9,11 @@ import "sort"
 //	buf       [....|..........|..........|  room     ]
 //	          ^ start: moves right when records are dropped
 //
+// A record that was cut goes through several batches. Each chunk but the last
+// has a sealed one of its own, so that nothing can come between them:
+//
+//	[ 7 8 ]  [ 9 chunk 0/3 ]  [ 9 chunk 1/3 ]  [ 9 chunk 2/3 | 10 | 11 ... ]
+//
 // A batch is not safe for use by several goroutines, except that its Bytes
 // may be read while nobody packs into it.
 type Batch struct {
@@ -26,7 +31,7 @@ type entry struct {
 	offset  int64 // Kafka's; noOffset for a marker
 	end     int32 // in the buffer
 	metered int32
-	payload int32 // key and value, bytes
+	payload int32 // key and value, bytes; of a chunk, what it carries
 	epoch   int32
 	last    bool // completes its Kafka record
 }
@@ -41,22 +46,27 @@ func NewBatch(sizeHint int) *Batch {
 	return &Batch{store: take(min(sizeHint, bigBuffer))}
 }
 
-// add appends one S2 record, which write must encode in exactly wire bytes.
-func (b *Batch) add(r *Record, s size) {
+// add appends one S2 record of size s: r, or the chunk c of it, with body.
+func (b *Batch) add(r *Record, c *Chunk, body []byte, s size) {
 	b.store = b.store.grow(s.wire())
-	b.store.buf = appendRecord(b.store.buf, r, s)
-	payload := len(r.Key) + len(r.Value)
-	b.store.entries = append(b.store.entries, entry{
+	b.store.buf = appendPart(b.store.buf, r, c, body, s)
+	e := entry{
 		offset:  r.Offset,
 		end:     int32(len(b.store.buf)),
 		metered: int32(s.metered),
-		payload: int32(payload),
+		payload: int32(len(body)),
 		epoch:   r.LeaderEpoch,
-		last:    true,
-	})
-	b.records++
+		last:    c.last(),
+	}
+	if c.first() {
+		e.payload += int32(len(r.Key))
+	}
+	if e.last {
+		b.records++
+	}
+	b.store.entries = append(b.store.entries, e)
 	b.metered += s.metered
-	b.payload += payload
+	b.payload += int(e.payload)
 }
 
 // takes tells whether a record of that size still fits.
@@ -102,11 +112,13 @@ func (b *Batch) Metered() int { return b.metered }
 // Mem is the memory that the batch pins, bytes.
 func (b *Batch) Mem() int { return b.store.mem() }
 
-// Payload is the length of all keys and values, bytes.
+// Payload is the length of all keys and values, bytes. Each chunk counts for
+// what it carries.
 func (b *Batch) Payload() int { return b.payload }
 
 // Span returns the Kafka offsets of the first and the last record that is
-// completed here. It says false if there is none: an empty batch, a marker.
+// completed here. It says false if there is none: an empty batch, a marker, or
+// a chunk that is not the last.
 func (b *Batch) Span() (first, last int64, ok bool) {
 	if b.records == 0 {
 		return 0, 0, false
@@ -120,6 +132,22 @@ func (b *Batch) Span() (first, last int64, ok bool) {
 		j--
 	}
 	return kept[i].offset, kept[j].offset, true
+}
+
+// Unfinished returns the Kafka offset of the record that is begun or continued
+// here and not completed. Then nothing else is in the batch, and the record's
+// next chunk is in the one that Pack returned behind it. It says false for
+// every other batch.
+//
+// Such a batch must be kept when it is acknowledged, until the record's last
+// chunk is: after an interruption a record starts anew with its first chunk.
+func (b *Batch) Unfinished() (offset int64, ok bool) {
+	kept := b.kept()
+	n := len(kept)
+	if n == 0 || kept[n-1].last || kept[n-1].offset == noOffset {
+		return 0, false
+	}
+	return kept[n-1].offset, true
 }
 
 // Epoch is the leader epoch of the last record, -1 if unknown or if there is
@@ -153,8 +181,9 @@ func (b *Batch) EpochThrough(offset int64) int32 {
 	return epoch
 }
 
-// DropThrough forgets the records at or below the offset. A marker stays. The
-// bytes of the others do not move.
+// DropThrough forgets the records at or below the offset, their chunks
+// included: what is left of a record's batches may be empty (Count is 0). A
+// marker stays. The bytes of the others do not move.
 func (b *Batch) DropThrough(offset int64) {
 	kept := b.kept()
 	n := sort.Search(len(kept), func(i int) bool {

@@ -23,14 +23,7 @@ func TestPackCutsBatches(t *testing.T) {
 	for i := range small {
 		small[i] = Record{Offset: int64(i), Value: []byte("v")}
 	}
-	// Headers of one byte and one byte encode to twice their metered size.
-	flood := func(offset int64, headers int) Record {
-		r := Record{Offset: offset}
-		for range headers {
-			r.Headers = append(r.Headers, Header{Key: "h", Value: []byte{1}})
-		}
-		return r
-	}
+	flooded := func(offset int64, headers int) Record { return flood(Record{Offset: offset}, headers) }
 	tests := []struct {
 		name    string
 		records []Record
@@ -40,9 +33,10 @@ func TestPackCutsBatches(t *testing.T) {
 		{"metered, just fits", []Record{plain(t, 1, 600_000), plain(t, 2, MaxMetered-600_000)}, []int{2}},
 		{"metered, one byte over", []Record{plain(t, 1, 600_000), plain(t, 2, MaxMetered-600_000+1)}, []int{1, 1}},
 		{"a whole batch", []Record{plain(t, 1, 100), plain(t, 2, MaxMetered), plain(t, 3, 100)}, []int{1, 1, 1}},
+		{"chunks", []Record{plain(t, 1, 100), plain(t, 2, MaxMetered+1), plain(t, 3, 100), plain(t, 4, MaxMetered)}, []int{1, 0, 2, 1}},
 		// The fourth would bring them to 1,048,572 bytes metered, within the
 		// limit, and to 2,097,091 encoded, above it.
-		{"encoded", []Record{flood(1, 87_262), flood(2, 87_262), flood(3, 87_262), flood(4, 342)}, []int{3, 1}},
+		{"encoded", []Record{flooded(1, 87_262), flooded(2, 87_262), flooded(3, 87_262), flooded(4, 342)}, []int{3, 1}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -67,17 +61,13 @@ func TestPackCutsBatches(t *testing.T) {
 }
 
 func TestPackRefuses(t *testing.T) {
-	many := Record{Offset: 5}
-	for range 262_130 { // 1,048,535 bytes metered, 2,097,057 encoded
-		many.Headers = append(many.Headers, Header{Key: "h", Value: []byte{1}})
-	}
+	many := flood(Record{Offset: 5}, 262_130) // 1,048,535 bytes metered, 2,097,057 encoded
 	tests := []struct {
 		name   string
 		record Record
 		limit  int
 		why    string
 	}{
-		{"one byte over", plain(t, 5, MaxMetered+1), MaxMetered, "larger"},
 		{"frame", func() Record { r := many; r.Value = make([]byte, 30); return r }(), MaxEncoded, "headers"},
 		{"control", Record{Offset: 5, Control: true}, 0, "control"},
 		{"negative offset", Record{Offset: -1}, 0, "negative"},

@@ -13,6 +13,9 @@
 //	                              | body       JSON             |
 //	                              +-----------------------------+
 //
+// A record that is too large for one S2 record goes in several: the first has
+// the headers, each has a part of the value, and the position counts them.
+//
 // The layout is a published promise: docs/format.md describes it for readers
 // in other languages and testdata holds vectors for them. Beside the records
 // the package knows who a stream belongs to (Identity, Token) and what it is

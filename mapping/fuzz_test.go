@@ -55,6 +55,9 @@ func FuzzRecordRoundTrip(f *testing.F) {
 			}
 			return
 		}
+		if len(queue) > 1 {
+			return // FuzzChunks looks at these
+		}
 		s := one(t, queue[0])
 		var a Assembler
 		got, e, err := a.Feed(s)

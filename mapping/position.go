@@ -45,7 +45,9 @@ type Chunk struct {
 	CRC          uint32 // CRC-32C of the whole value
 }
 
-func (c *Chunk) last() bool { return c == nil || c.Index == c.Count-1 }
+// first and last also hold for nil, a whole record.
+func (c *Chunk) first() bool { return c == nil || c.Index == 0 }
+func (c *Chunk) last() bool  { return c == nil || c.Index == c.Count-1 }
 
 // positionSize returns the encoded length in bytes, at most 54.
 func positionSize(r *Record, c *Chunk) int {

@@ -69,27 +69,51 @@ func TestRecordVectors(t *testing.T) {
 	golden(t, "records.json", map[string]any{"records": out})
 }
 
-func TestLimitVectors(t *testing.T) {
-	many := func(value int) Record {
-		r := Record{Offset: 5, Value: make([]byte, value)}
-		for range 262_130 {
-			r.Headers = append(r.Headers, Header{Key: "h", Value: []byte{1}})
-		}
-		return r
+// limitCases are records around the limits. What they become is written down
+// as lengths and checksums.
+func limitCases(t *testing.T) []namedRecord {
+	many := func(headers, value int) Record {
+		return flood(Record{Offset: 5, Value: make([]byte, value)}, headers)
 	}
 	wide := Record{Offset: 6, Key: bytes.Repeat([]byte("k"), 600_000), Headers: []Header{{Key: "~", Value: bytes.Repeat([]byte("h"), 300_000)}}}
 	wide.Value = make([]byte, MaxMetered-measure(&wide).metered)
 	wider := wide
 	wider.Value = append(wide.Value, 0)
-	cases := []namedRecord{
+	full := func(r Record, value int) Record {
+		r.Value = bytes.Repeat([]byte("v"), value)
+		return r
+	}
+	key := func(n int) Record { return full(beside(n, 1000), 1000) }
+	late := Record{Offset: math.MaxInt64, LeaderEpoch: 12, Timestamp: 1700000000000, TimestampType: LogAppendTime, Key: []byte{}, Headers: []Header{{Key: "n"}, {Value: []byte("e")}}}
+	return []namedRecord{
 		{"value, one byte below the metered limit", plain(t, 1, MaxMetered-1)},
 		{"value, at the metered limit", plain(t, 1, MaxMetered)},
 		{"value, one byte above the metered limit", plain(t, 1, MaxMetered+1)},
+		{"value that fills two chunks", full(Record{Offset: 1}, 2*(MaxMetered-24))},
+		{"value that fills two chunks, and one byte", full(Record{Offset: 1}, 2*(MaxMetered-24)+1)},
+		{"value of 4 MiB, with key and headers", full(late, 4<<20)},
 		{"key, headers and value, at the metered limit", wide},
 		{"key, headers and value, one byte above the metered limit", wider},
-		{"many headers, one byte below the frame limit", many(28)},
-		{"many headers, at the frame limit", many(29)},
-		{"many headers, one byte above the frame limit", many(30)},
+		{"key leaves one byte in the first chunk", key(MaxMetered-1)},
+		{"key leaves nothing in the first chunk", key(MaxMetered)},
+		{"key is one byte too long for the first chunk", key(MaxMetered+1)},
+		{"key too long, value null", Record{Offset: 5, Key: make([]byte, MaxMetered)}},
+		{"key too long, value empty", Record{Offset: 5, Key: make([]byte, MaxMetered), Value: []byte{}}},
+		{"many headers, one byte below the frame limit", many(262_130, 28)},
+		{"many headers, at the frame limit", many(262_130, 29)},
+		{"many headers, one byte above the frame limit", many(262_130, 30)},
+		{"many headers in the first chunk", many(262_130, 1000)},
+		{"too many headers for the first chunk", many(262_134, 1000)},
+	}
+}
+
+func TestLimitVectors(t *testing.T) {
+	type chunk struct {
+		Position vecBytes `json:"position"`
+		Body     int      `json:"body_length"`
+		Metered  int      `json:"metered"`
+		Encoded  int      `json:"encoded_length"`
+		SHA256   string   `json:"encoded_sha256"`
 	}
 	type vector struct {
 		Name    string    `json:"name"`
@@ -98,20 +122,28 @@ func TestLimitVectors(t *testing.T) {
 		Encoded int       `json:"encoded_length"`
 		Outcome string    `json:"outcome"`
 		SHA256  string    `json:"encoded_sha256,omitempty"`
+		Chunks  []chunk   `json:"chunks,omitempty"`
+	}
+	sum := func(b *Batch) string {
+		sum := sha256.Sum256(b.Bytes())
+		return hex.EncodeToString(sum[:])
 	}
 	var out []vector
-	for _, c := range cases {
+	for _, c := range limitCases(t) {
 		s := measure(&c.record)
-		v := vector{Name: c.name, Kafka: kafkaVector(&c.record), Metered: s.metered, Encoded: s.wire(), Outcome: "one record"}
+		v := vector{Name: c.name, Kafka: kafkaVector(&c.record), Metered: s.metered, Encoded: s.wire()}
 		queue, err := Pack(nil, &c.record, 0)
 		switch {
-		case err == nil:
-			sum := sha256.Sum256(queue[0].Bytes())
-			v.SHA256 = hex.EncodeToString(sum[:])
-		case s.metered > MaxMetered:
-			v.Outcome = "chunks"
-		default:
+		case err != nil:
 			v.Outcome = "refused"
+		case len(queue) == 1:
+			v.Outcome, v.SHA256 = "one record", sum(queue[0])
+		default:
+			v.Outcome = "chunks"
+			for i, s := range checkChunks(t, &c.record, queue) {
+				b := queue[i]
+				v.Chunks = append(v.Chunks, chunk{s.Headers[0].Value, len(s.Body), b.Metered(), len(b.Bytes()), sum(b)})
+			}
 		}
 		out = append(out, v)
 	}

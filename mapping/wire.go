@@ -60,43 +60,51 @@ func (s *size) body(n int) {
 }
 
 // measure returns the size of r as one S2 record.
-func measure(r *Record) size {
+func measure(r *Record) size { return measurePart(r, nil, len(r.Value)) }
+
+// measurePart returns the size of an S2 record with that many bytes of r's
+// value: of all of r (c is nil), or of a chunk.
+func measurePart(r *Record, c *Chunk, body int) size {
 	s := size{message: 1 + protowire.SizeVarint(stamp(r)), metered: 8}
-	s.header(len(namePosition), positionSize(r, nil))
-	if r.Key != nil {
-		s.header(len(nameKey), len(r.Key))
+	s.header(len(namePosition), positionSize(r, c))
+	if c.first() {
+		if r.Key != nil {
+			s.header(len(nameKey), len(r.Key))
+		}
+		for i := range r.Headers {
+			h := &r.Headers[i]
+			s.header(len(escape(h))+len(h.Key), len(h.Value))
+		}
 	}
-	for i := range r.Headers {
-		h := &r.Headers[i]
-		s.header(len(escape(h))+len(h.Key), len(h.Value))
-	}
-	s.body(len(r.Value))
+	s.body(body)
 	return s
 }
 
-// appendRecord writes r, whose size is s, as the next record of an append.
-func appendRecord(b []byte, r *Record, s size) []byte {
+// appendPart writes what measurePart measured, as the next record of an append.
+func appendPart(b []byte, r *Record, c *Chunk, body []byte, s size) []byte {
 	b = append(b, tagRecord)
 	b = protowire.AppendVarint(b, uint64(s.message))
 	b = append(b, tagTimestamp)
 	b = protowire.AppendVarint(b, stamp(r))
 
-	n := positionSize(r, nil)
+	n := positionSize(r, c)
 	b = appendName(b, namePosition, "", n)
 	b = append(b, tagValue)
 	b = protowire.AppendVarint(b, uint64(n))
-	b = appendPosition(b, r, nil)
+	b = appendPosition(b, r, c)
 
-	if r.Key != nil {
-		b = appendName(b, nameKey, "", len(r.Key))
-		b = appendBytes(b, tagValue, r.Key)
+	if c.first() {
+		if r.Key != nil {
+			b = appendName(b, nameKey, "", len(r.Key))
+			b = appendBytes(b, tagValue, r.Key)
+		}
+		for i := range r.Headers {
+			h := &r.Headers[i]
+			b = appendName(b, escape(h), h.Key, len(h.Value))
+			b = appendBytes(b, tagValue, h.Value)
+		}
 	}
-	for i := range r.Headers {
-		h := &r.Headers[i]
-		b = appendName(b, escape(h), h.Key, len(h.Value))
-		b = appendBytes(b, tagValue, h.Value)
-	}
-	return appendBytes(b, tagBody, r.Value)
+	return appendBytes(b, tagBody, body)
 }
 
 // appendName opens a header: the name is prefix and name, and a value of the
