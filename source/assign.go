@@ -20,17 +20,14 @@ import (
 
 // assigned pauses what is new: nothing is fetched before somebody owns it.
 func (s *Source) assigned(_ context.Context, client *kgo.Client, added map[string][]int32) {
-	if len(added) == 0 {
-		return
-	}
 	client.PauseFetchPartitions(added)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.health.group = ""
+	s.health.group = "" // also where the group has nothing for us
 	for topic, partitions := range added {
 		for _, n := range partitions {
 			k := key{topic, n}
-			s.parts[k] = &partition{s: s, key: k, paused: true, lso: -1, logEnd: -1, logStart: -1}
+			s.parts[k] = &partition{s: s, key: k, paused: true, overdue: -1, lso: -1, logEnd: -1, logStart: -1}
 		}
 	}
 }
@@ -49,8 +46,8 @@ func (s *Source) offsetsFetched(_ context.Context, _ *kgo.Client, resp *kmsg.Off
 		if metadata != nil {
 			c.metadata = *metadata
 		}
-		if c.offset >= 0 {
-			s.commitOf[key{topic, partition}] = c
+		if p := s.parts[key{topic, partition}]; p != nil && c.offset >= 0 {
+			p.commit = &c
 		}
 	}
 	for _, t := range resp.Topics {
@@ -87,35 +84,46 @@ func (s *Source) adjust(ctx context.Context, fetched map[string]map[int32]kgo.Of
 			k := key{topic, n}
 			at = put(at, k, kgo.NewOffset().At(0))
 			p, t := s.parts[k], topics[topic]
-			if p == nil || p.owner != nil || t == nil {
+			if p == nil || p.owner != nil {
 				continue // given up meanwhile
 			}
-			p.id = mapping.Identity{Cluster: t.cluster, Topic: topic, TopicID: t.id, Partition: n}
-			a := handoff.Assignment{Identity: p.id, Generation: int64(generation), Parts: t.partitions}
-			if a.Commit = s.ours(p); a.Commit != nil {
-				at = put(at, k, kgo.NewOffset().At(a.Commit.Offset).WithEpoch(a.Commit.Epoch))
+			p.adjusted = true
+			if t == nil {
+				s.health.fetch[k] = "Kafka does not describe its topic"
+				continue // the watch begins it
+			}
+			if c := s.begin(p, t, generation); c != nil {
+				at = put(at, k, kgo.NewOffset().At(c.Offset).WithEpoch(c.Epoch))
 			} else {
 				p.stopped = true // until the owner seeks
 			}
-			owner, err := s.start(a, p)
-			if err != nil {
-				s.log.Error("partition cannot be bridged", "topic", topic, "partition", n, "error", err)
-				s.health.fetch[k] = err.Error()
-				continue
-			}
-			p.owner = owner
-			s.touch(p)
 		}
 	}
-	clear(s.commitOf)
 	s.wakeLocked()
 	return at, nil
 }
 
+// begin gives a partition its owner, and says where reading starts if a commit
+// of ours tells; Source.mu is held.
+func (s *Source) begin(p *partition, t *topicInfo, generation int32) *offsets.Commit {
+	p.id = mapping.Identity{Cluster: t.cluster, Topic: p.key.topic, TopicID: t.id, Partition: p.key.partition}
+	a := handoff.Assignment{Identity: p.id, Generation: int64(generation), Parts: t.partitions, Commit: s.ours(p)}
+	owner, err := s.start(a, p)
+	if err != nil {
+		s.log.Error("partition cannot be bridged", "topic", p.key.topic, "partition", p.key.partition, "error", err)
+		s.health.fetch[p.key] = err.Error()
+		p.refused = true
+		return a.Commit
+	}
+	p.owner = owner
+	s.touch(p)
+	return a.Commit
+}
+
 // ours reads the group's commit of a partition; Source.mu is held.
 func (s *Source) ours(p *partition) *offsets.Commit {
-	c, ok := s.commitOf[p.key]
-	if !ok {
+	c := p.commit
+	if c == nil {
 		return nil
 	}
 	meta, ok := offsets.ParseMeta(c.metadata)
@@ -134,15 +142,19 @@ type topicInfo struct {
 	partitions int32
 }
 
-// describe tells of all the topics. It asks the cluster anew, not the client's cache, which may still hold
-// the id of a topic that was deleted, and tries until the session ends.
+// describe tells of the topics. It asks the cluster anew, not the client's cache, which may still hold
+// the id of a topic that was deleted. It waits for Kafka until the session ends; but a topic that Kafka does not
+// describe (it was deleted a moment ago) must not keep the others waiting.
 func (s *Source) describe(ctx context.Context, of map[string]map[int32]kgo.Offset) (map[string]*topicInfo, error) {
-	for {
+	for tries := 0; ; {
 		infos, err := s.topicInfos(ctx, maps.Keys(of))
-		if err == nil && len(infos) == len(of) {
+		if err == nil {
+			tries++
+		}
+		if err == nil && (len(infos) == len(of) || tries == 3) {
 			return infos, nil
 		}
-		s.log.Warn("metadata of assigned topics; asking again", "error", err)
+		s.log.Warn("metadata of assigned topics; asking again", "described", len(infos), "of", len(of), "error", err)
 		select {
 		case <-ctx.Done():
 			return nil, ctx.Err()
@@ -178,7 +190,7 @@ func (s *Source) topicInfos(ctx context.Context, names iter.Seq[string]) (map[st
 
 // revoked returns when no owner can mark any more: the client would take a mark
 // for a partition that it no longer owns.
-func (s *Source) revoked(_ context.Context, client *kgo.Client, gone map[string][]int32) {
+func (s *Source) revoked(_ context.Context, _ *kgo.Client, gone map[string][]int32) {
 	owners := s.ownersOf(gone)
 	if len(owners) == 0 {
 		s.drop(gone)
@@ -192,15 +204,10 @@ func (s *Source) revoked(_ context.Context, client *kgo.Client, gone map[string]
 	}
 	ctx, cancel := context.WithTimeout(s.commits, 10*time.Second)
 	defer cancel()
-	marked := client.MarkedOffsets()
 	s.mu.Lock()
-	for topic, partitions := range s.takeExplicit(s.partitionsOf(gone)) {
-		for n, at := range partitions {
-			marked = put(marked, key{topic, n}, at)
-		}
-	}
+	last := lastMarks(s.partitionsOf(gone), func(p *partition) bool { return p.unsaved })
 	s.mu.Unlock()
-	client.CommitOffsetsSync(ctx, marked, s.committed)
+	s.client.CommitOffsetsSync(ctx, last, s.committed)
 	s.drop(gone)
 }
 
@@ -227,10 +234,13 @@ func (s *Source) partitionsOf(set map[string][]int32) (parts []*partition) {
 	return parts
 }
 
+// ownersOf lists the owners of partitions that go. None is started any more: the
+// watch may just be about to.
 func (s *Source) ownersOf(set map[string][]int32) (owners []*handoff.Owner) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, p := range s.partitionsOf(set) {
+		p.refused = true
 		if p.owner != nil {
 			owners = append(owners, p.owner)
 		}
@@ -244,6 +254,7 @@ func (s *Source) drop(gone map[string][]int32) {
 	if len(gone) == 0 {
 		return
 	}
+	<-s.ready
 	s.mu.Lock()
 	for _, p := range s.partitionsOf(gone) {
 		delete(s.health.fetch, p.key)

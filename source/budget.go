@@ -4,44 +4,39 @@ package source
 // together. Two marks each keep pauses from flapping, because a pause throws
 // away what the client has fetched ahead.
 //
-//	a partition   pauses at its share          resumes at half of it
-//	everything    pauses at the budget         resumes at three quarters
+//	a partition   pauses at a quarter of what is free   resumes at half of that
+//	everything    pauses at the budget                  resumes at 15/16 of it
 //
-// The share is the budget divided by the partitions that hold anything, so that
-// one stalled stream cannot take what the others need. A record larger than the
-// budget passes alone: a partition that holds nothing may always fetch, once
-// the others have drained.
+// Free is what is missing to three quarters of the budget. A share of what is
+// free, and not of the budget, always leaves something: streams that stall one
+// after the other take less each time, and never what the others need. A record
+// larger than the budget passes alone: a partition that holds nothing may
+// always fetch, once the others have drained.
 
 // hold changes a partition's account; Source.mu is held.
 func (s *Source) hold(p *partition, delta int) {
 	if s.parts[p.key] != p {
 		return // given up: what it held counts no more
 	}
-	if p.held == 0 && delta > 0 {
-		s.holding++
-	}
 	p.held += delta
 	s.held += delta
-	if p.held == 0 && delta < 0 {
-		s.holding--
-	}
 	s.weigh(p)
 	switch {
 	case !s.overfull && s.held >= s.cfg.Budget:
 		s.setOverfull(true)
-	case s.overfull && s.held < s.cfg.Budget*3/4:
+	case s.overfull && s.held < s.cfg.Budget/16*15:
 		s.setOverfull(false)
 	}
 }
 
 // weigh decides whether the partition holds its share.
 func (s *Source) weigh(p *partition) {
-	share := s.cfg.Budget / max(s.holding, 1)
+	share := max(s.cfg.Budget/4*3-s.held, 0) / 4
 	switch {
-	case !p.full && p.held >= share:
+	case !p.full && p.held > 0 && p.held >= share:
 		p.full = true
 		s.touch(p)
-	case p.full && p.held < share/2:
+	case p.full && (p.held == 0 || p.held < share/2):
 		p.full = false
 		s.touch(p)
 		s.wakeLocked()

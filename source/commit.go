@@ -25,15 +25,71 @@ func (s *Source) mark(p *partition, m offsets.Mark, explicit bool) {
 	} else {
 		p.marks = append(p.marks, m)
 	}
+	p.unsaved = true
 	if explicit {
-		p.explicit = &m
-		s.touch(p)
-		s.wakeLocked()
+		s.hurry(p)
 	}
 	s.mu.Unlock()
 	s.client.MarkCommitOffsets(map[string]map[int32]kgo.EpochOffset{
 		p.key.topic: {p.key.partition: {Epoch: m.Epoch, Offset: m.Offset}},
 	})
+}
+
+// hurry has the last mark of a partition committed now, whatever the client
+// believes; Source.mu is held.
+func (s *Source) hurry(p *partition) {
+	if !p.urgent {
+		p.urgent = true
+		s.urgent = append(s.urgent, p)
+	}
+	select {
+	case s.due <- struct{}{}:
+	default:
+	}
+}
+
+// saveUrgent commits what cannot be left to the client's timer. It runs beside
+// the poll loop: while the group joins, which lasts as long as the slowest
+// member drains, the client makes everybody wait who wants to commit.
+func (s *Source) saveUrgent(closed <-chan struct{}) {
+	for {
+		select {
+		case <-closed:
+			return
+		case <-s.due:
+		}
+		s.mu.Lock()
+		commits := lastMarks(s.urgent, func(p *partition) bool { return s.parts[p.key] == p })
+		for _, p := range s.urgent {
+			p.urgent = false
+		}
+		s.urgent = nil
+		s.mu.Unlock()
+		s.client.CommitOffsets(s.commits, commits, s.committed)
+	}
+}
+
+func lastMarks(parts []*partition, wanted func(*partition) bool) (set map[string]map[int32]kgo.EpochOffset) {
+	for _, p := range parts {
+		if n := len(p.marks); n > 0 && wanted(p) {
+			set = put(set, p.key, kgo.EpochOffset{Epoch: p.marks[n-1].Epoch, Offset: p.marks[n-1].Offset})
+		}
+	}
+	return set
+}
+
+// repeatCommits commits anew what Kafka has not confirmed since the last look:
+// the client repeats only what it does not take for committed. Source.mu is held.
+func (s *Source) repeatCommits() {
+	for _, p := range s.parts {
+		was := p.overdue
+		if p.overdue = -1; p.unsaved {
+			p.overdue = p.marks[len(p.marks)-1].Offset
+		}
+		if p.unsaved && p.overdue == was {
+			s.hurry(p)
+		}
+	}
 }
 
 // commitContext makes every commit carry our metadata. A commit without it
@@ -47,9 +103,8 @@ func (s *Source) commitContext(ctx context.Context) context.Context {
 func (s *Source) attach(req *kmsg.OffsetCommitRequest) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	any := false
-	for i := range req.Topics {
-		t := &req.Topics[i]
+	topics := req.Topics[:0]
+	for _, t := range req.Topics {
 		kept := t.Partitions[:0]
 		for _, rp := range t.Partitions {
 			p := s.parts[key{t.Topic, rp.Partition}]
@@ -59,12 +114,13 @@ func (s *Source) attach(req *kmsg.OffsetCommitRequest) error {
 			if meta, ok := p.metaOf(rp.Offset); ok {
 				rp.Metadata = &meta
 				kept = append(kept, rp)
-				any = true
 			}
 		}
-		t.Partitions = kept
+		if t.Partitions = kept; len(kept) > 0 {
+			topics = append(topics, t) // Kafka does not answer for an empty one
+		}
 	}
-	if !any {
+	if req.Topics = topics; len(topics) == 0 {
 		return errNothingToCommit
 	}
 	return nil
@@ -86,7 +142,7 @@ func (p *partition) metaOf(offset int64) (string, bool) {
 // committed is called after each commit. A failed one only delays: where
 // reading starts is S2's to say.
 func (s *Source) committed(_ *kgo.Client, req *kmsg.OffsetCommitRequest, resp *kmsg.OffsetCommitResponse, err error) {
-	if errors.Is(err, errNothingToCommit) || errors.Is(err, context.Canceled) {
+	if errors.Is(err, errNothingToCommit) || errors.Is(err, context.Canceled) || errors.Is(err, kgo.ErrClientClosed) {
 		return
 	}
 	if err != nil {
@@ -98,29 +154,50 @@ func (s *Source) committed(_ *kgo.Client, req *kmsg.OffsetCommitRequest, resp *k
 		s.log.Warn("commit of offsets failed; it is tried again with the next", "error", err)
 		return
 	}
-	for _, t := range resp.Topics {
-		for _, p := range t.Partitions {
-			if err := kerr.ErrorForCode(p.ErrorCode); err != nil {
-				s.metrics.commitFailed(t.Topic, p.Partition)
-				s.log.Warn("commit of an offset failed; it is tried again with the next", "topic", t.Topic, "partition", p.Partition, "error", err)
-			}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for k, a := range answers(req, resp) {
+		p := s.parts[k]
+		current := p != nil && len(p.marks) > 0 && p.marks[len(p.marks)-1].Offset == a.offset
+		if a.err != nil {
+			s.metrics.commitFailed(k.topic, k.partition)
+			s.log.Warn("commit of an offset failed; it is tried again with the next", "topic", k.topic, "partition", k.partition, "error", a.err)
+		}
+		if current {
+			p.unsaved = a.err != nil
 		}
 	}
 }
 
-// takeExplicit collects what must be committed whatever the client believes;
-// Source.mu is held.
-func (s *Source) takeExplicit(parts []*partition) map[string]map[int32]kgo.EpochOffset {
-	var set map[string]map[int32]kgo.EpochOffset
-	for _, p := range parts {
-		if p.explicit == nil || s.parts[p.key] != p {
-			continue
-		}
-		set = put(set, p.key, kgo.EpochOffset{Epoch: p.explicit.Epoch, Offset: p.explicit.Offset})
-		p.explicit = nil
-	}
-	return set
+type commitAnswer struct {
+	offset int64
+	err    error
 }
+
+// answers pairs what was asked with what was answered, by topic name, or by
+// topic id where newer brokers give no name.
+func answers(req *kmsg.OffsetCommitRequest, resp *kmsg.OffsetCommitResponse) map[key]commitAnswer {
+	names := map[[16]byte]string{}
+	all := map[key]commitAnswer{}
+	for _, t := range req.Topics {
+		names[t.TopicID] = t.Topic
+		for _, p := range t.Partitions {
+			all[key{t.Topic, p.Partition}] = commitAnswer{p.Offset, errNoAnswer}
+		}
+	}
+	for _, t := range resp.Topics {
+		if t.Topic == "" {
+			t.Topic = names[t.TopicID]
+		}
+		for _, p := range t.Partitions {
+			k := key{t.Topic, p.Partition}
+			all[k] = commitAnswer{all[k].offset, kerr.ErrorForCode(p.ErrorCode)}
+		}
+	}
+	return all
+}
+
+var errNoAnswer = errors.New("kafka did not answer for the partition")
 
 func put[V any](m map[string]map[int32]V, k key, v V) map[string]map[int32]V {
 	if m == nil {

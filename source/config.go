@@ -3,16 +3,16 @@ package source
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 	"github.com/twmb/franz-go/pkg/sasl/plain"
 	"github.com/twmb/franz-go/pkg/sasl/scram"
 )
@@ -75,6 +75,12 @@ func (c Config) connectionOptions() ([]kgo.Opt, error) {
 	return opts, nil
 }
 
+// internalPrefix begins the names of topics that an expression does not mean:
+// Kafka's own, and those of programs around it.
+const internalPrefix = "__"
+
+func internal(topic string) bool { return strings.HasPrefix(topic, internalPrefix) }
+
 func (c Config) groupOptions() []kgo.Opt {
 	isolation := kgo.ReadCommitted()
 	if c.ReadUncommitted {
@@ -84,12 +90,17 @@ func (c Config) groupOptions() []kgo.Opt {
 		kgo.ConsumerGroup(c.Group),
 		kgo.FetchIsolationLevel(isolation),
 		kgo.SessionTimeout(c.SessionTimeout),
+		kgo.HeartbeatInterval(min(3*time.Second, c.SessionTimeout/3)),
 		kgo.RebalanceTimeout(max(60*time.Second, 3*c.Drain)),
+		kgo.RetryTimeoutFn(c.retryTimeout),
 		kgo.MetadataMaxAge(c.MetadataAge),
+		kgo.MetadataMinAge(min(time.Second, c.MetadataAge)), // how long a moved leader may stay unknown
 		kgo.FetchMaxBytes(fetchBytes),
 		kgo.FetchMaxPartitionBytes(1 << 20),
 		kgo.BrokerMaxReadBytes(int32(min(max(100<<20, 2*c.MaxRecordBytes+fetchBytes), 1<<31-1))),
+		kgo.MaxDecompressBatchBytes(max(c.Budget, 2*c.MaxRecordBytes)),
 		kgo.FetchMaxWait(500 * time.Millisecond), // how long a resumed partition may have to wait
+		kgo.KeepRetryableFetchErrors(),           // or it repeats them without a pause, and nobody sees it
 		kgo.KeepControlRecords(),                 // or lag never reaches 0 behind a transaction
 		kgo.BlockRebalanceOnPoll(),
 		kgo.AutoCommitMarks(),
@@ -108,52 +119,38 @@ func (c Config) groupOptions() []kgo.Opt {
 		topics = append(topics, "^"+regexp.QuoteMeta(t)+"$")
 	}
 	opts = append(opts, kgo.ConsumeRegex(), kgo.ConsumeTopics(topics...))
-	if len(c.Exclude) > 0 {
-		opts = append(opts, kgo.ConsumeExcludeTopics(c.Exclude...))
+	exclude := append([]string(nil), c.Exclude...)
+	if !slices.ContainsFunc(c.Topics, internal) {
+		exclude = append(exclude, "^"+internalPrefix) // the client knows only those that the broker calls internal
+	}
+	if len(exclude) > 0 {
+		opts = append(opts, kgo.ConsumeExcludeTopics(exclude...))
 	}
 	return opts
 }
 
-// Check connects once, without joining the group, and says in plain words what
-// is wrong.
-func Check(ctx context.Context, c Config) error {
-	opts, err := c.connectionOptions()
-	if err != nil {
-		return err
+// retryTimeout is how long a request is made again where Kafka does not answer.
+// Leaving the group is a courtesy, which must not hold up the end of the process.
+func (c Config) retryTimeout(request int16) time.Duration {
+	switch kmsg.Key(request) {
+	case kmsg.JoinGroup, kmsg.SyncGroup, kmsg.Heartbeat:
+		return c.SessionTimeout
+	case kmsg.LeaveGroup, kmsg.FindCoordinator:
+		return 3 * time.Second
 	}
-	client, err := kgo.NewClient(opts...)
-	if err != nil {
-		return fmt.Errorf("kafka client: %w", err)
-	}
-	defer client.Close()
-	err = client.Ping(ctx)
-	brokers := strings.Join(c.Brokers, ", ")
-	switch {
-	case err == nil:
-		return nil
-	case errors.Is(err, kerr.SaslAuthenticationFailed), errors.Is(err, kerr.UnsupportedSaslMechanism), errors.Is(err, kerr.IllegalSaslState):
-		return fmt.Errorf("kafka at %s refused the login: check kafka.sasl.mechanism, kafka.sasl.username and the password: %w", brokers, err)
-	case c.TLS == nil && errors.Is(err, &kgo.ErrFirstReadEOF{}):
-		return fmt.Errorf("kafka at %s closed the connection at once: does it want TLS (kafka.tls.enabled) or a login (kafka.sasl)? %w", brokers, err)
-	}
-	return fmt.Errorf("kafka at %s cannot be reached: check kafka.brokers, and that the broker runs: %w", brokers, err)
+	return 30 * time.Second
 }
 
 // clientLogger shows what the client warns of. It says the rest of what it does
 // at debug level only.
 type clientLogger struct{ log *slog.Logger }
 
-func (l clientLogger) Level() kgo.LogLevel {
-	if l.log.Enabled(context.Background(), slog.LevelDebug) {
-		return kgo.LogLevelInfo
-	}
-	return kgo.LogLevelWarn
-}
+func (l clientLogger) Level() kgo.LogLevel { return kgo.LogLevelInfo }
 
 func (l clientLogger) Log(level kgo.LogLevel, msg string, keyvals ...any) {
-	to := slog.LevelDebug
 	if level <= kgo.LogLevelWarn {
-		to = slog.LevelWarn
+		l.log.Warn("kafka client", append([]any{"says", msg}, keyvals...)...)
+		return
 	}
-	l.log.Log(context.Background(), to, "kafka client: "+msg, keyvals...)
+	l.log.Debug("kafka client", append([]any{"says", msg}, keyvals...)...)
 }

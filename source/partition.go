@@ -28,16 +28,25 @@ type partition struct {
 	id    mapping.Identity
 	owner *handoff.Owner // nil until the position is known
 
-	cut      uint64 // of the position that the client reads from
-	seek     *seek  // wanted, not applied yet
-	stopped  bool   // the owner wants nothing fetched
-	full     bool   // holds its share of the budget
-	paused   bool   // what the client was told
-	failing  bool   // the client reports an error of the partition again and again
-	queued   bool   // in Source.changed
-	held     int    // bytes between fetch and ack
-	marks    []offsets.Mark
-	explicit *offsets.Mark // to be committed though the client may believe it is
+	commit   *fetchedCommit // what the group had committed at the assignment
+	adjusted bool           // the client knows where to read
+	refused  bool           // no owner can be started, or is to be
+	cut      uint64         // of the position that the client reads from
+	seek     *seek          // wanted, not applied yet
+	sought   *seek          // applied, and nothing has come from there yet
+	stopped  bool           // the owner wants nothing fetched
+	full     bool           // holds its share of the budget
+	paused   bool           // what the client was told
+	failing  bool           // the client reports an error of the partition again and again
+	hopeless bool           // failing, and it will not pass
+	resting  bool           // the client reports an error that passes by itself
+	rested   int            // times in a row
+	queued   bool           // in Source.changed
+	held     int            // bytes between fetch and ack
+	marks    []offsets.Mark // the last one is the position; what is committed already is forgotten
+	unsaved  bool           // Kafka has not confirmed the last mark
+	urgent   bool           // in Source.urgent
+	overdue  int64          // the last mark when the watch looked before, if it was unsaved
 
 	lso, logEnd, logStart int64 // as last seen; -1 unknown
 }
@@ -76,7 +85,7 @@ func (p *partition) Held(delta int) {
 }
 
 // Mark lets the client commit with the next automatic commit; what the client
-// would take for committed already is committed by the poll loop.
+// would take for committed already is committed at once.
 func (p *partition) Mark(mark offsets.Mark, explicit bool) {
 	p.s.mark(p, mark, explicit)
 }
@@ -147,6 +156,15 @@ func (p *partition) deliver(f *kgo.FetchPartition) {
 	if len(f.Records) == 0 || p.owner == nil || p.seek != nil || p.stopped {
 		return // of a position that is left: read again from the next one
 	}
+	if p.sought != nil && f.Records[0].Offset < p.sought.offset {
+		// The client was still looking the partition up when it was moved, and
+		// began where the assignment had put it.
+		p.seek = p.sought
+		p.s.touch(p)
+		return
+	}
+	p.sought, p.rested = nil, 0
+	delete(p.s.health.fetch, p.key)
 	cost := 0
 	for _, r := range f.Records {
 		cost += len(r.Key) + len(r.Value) + recordCost

@@ -27,31 +27,33 @@ type Source struct {
 	commits context.Context // carries the metadata hook
 	ready   chan struct{}   // closed when client is set: callbacks may come earlier
 	later   *time.Timer     // wakes the poll loop for what could not be applied at once
+	every   time.Duration   // between two looks of the watch
+	due     chan struct{}   // one token: there is something in urgent
 
 	mu       sync.Mutex
 	parts    map[key]*partition
 	changed  []*partition // owners asked for something
+	urgent   []*partition // marks that are not left to the client's timer
 	held     int          // bytes of all partitions between fetch and ack
-	holding  int          // partitions that hold anything
 	overfull bool
 	wake     context.CancelFunc // ends the poll under way
 	woken    bool
-	commitOf map[key]fetchedCommit // of partitions just assigned
 	health   health
 }
 
 // New joins the group; Run must follow. Start gives an owner whose context
 // outlives that of Run: owners drain when Run ends.
-func New(cfg Config, metrics *Metrics, start StartOwner) (*Source, error) {
+func New(ctx context.Context, cfg Config, metrics *Metrics, start StartOwner) (*Source, error) {
 	s := &Source{
 		cfg: cfg, log: cfg.Logger, start: start, metrics: metrics,
-		parts: map[key]*partition{}, commitOf: map[key]fetchedCommit{}, health: newHealth(), ready: make(chan struct{}),
+		parts: map[key]*partition{}, health: newHealth(), ready: make(chan struct{}),
+		every: watchEvery, due: make(chan struct{}, 1),
 	}
 	opts, err := cfg.connectionOptions()
 	if err != nil {
 		return nil, err
 	}
-	s.commits = s.commitContext(context.Background())
+	s.commits = s.commitContext(context.WithoutCancel(ctx)) // the last commit comes when ctx has ended
 	opts = append(append(opts, cfg.groupOptions()...),
 		kgo.WithContext(s.commits), // the client's own commits use it
 		kgo.AutoCommitCallback(s.committed),
@@ -79,6 +81,9 @@ const applyEvery = 50 * time.Millisecond
 func (s *Source) Run(ctx context.Context) {
 	var watching sync.WaitGroup
 	watching.Go(func() { s.watch(ctx) })
+	var saving sync.WaitGroup
+	closed := make(chan struct{})
+	saving.Go(func() { s.saveUrgent(closed) })
 	var lastApply time.Time
 	for ctx.Err() == nil {
 		poll, cancel := context.WithCancel(ctx)
@@ -104,6 +109,8 @@ func (s *Source) Run(ctx context.Context) {
 	}
 	watching.Wait()
 	s.client.CloseAllowingRebalance() // runs revoked for all that is assigned
+	close(closed)
+	saving.Wait()
 	s.later.Stop()
 }
 
@@ -161,8 +168,15 @@ func (s *Source) fetchError(p *partition, topic string, f *kgo.FetchPartition) {
 	case errors.As(f.Err, &session):
 		s.health.group = fmt.Sprintf("not a member of group %s: %v", s.cfg.Group, session.Err)
 		s.log.Warn("no membership in the group; the client tries again", "group", s.cfg.Group, "error", session.Err)
+	case p == nil && kerr.IsRetriable(f.Err):
+		// a topic that is waited for, a partition that just went
 	case p == nil:
 		s.log.Warn("fetch error", "topic", topic, "partition", f.Partition, "error", f.Err)
+	case p.owner == nil && !p.adjusted:
+		// The group would not tell its commit: the client leaves the partition
+		// out until it is assigned anew.
+		s.log.Error("the group's offset cannot be fetched: the partition is not read", "topic", topic, "partition", f.Partition, "error", f.Err)
+		s.health.fetch[p.key] = f.Err.Error()
 	case p.owner == nil || p.seek != nil || p.stopped:
 		s.touch(p) // it is about to be paused, or to read from elsewhere
 	case errors.Is(f.Err, kerr.OffsetOutOfRange):
@@ -172,6 +186,9 @@ func (s *Source) fetchError(p *partition, topic string, f *kgo.FetchPartition) {
 		s.halt(p)
 		p.owner.Trouble(handoff.Trouble{Cut: p.cut, Kind: handoff.DataLoss, Offset: loss.ResetTo,
 			Detail: fmt.Sprintf("Kafka's log was cut back: the client had read up to offset %d and was reset to %d", loss.ConsumedTo, loss.ResetTo)})
+	case kerr.IsRetriable(f.Err) && p.rested < 8:
+		// A leader moves, a topic is new.
+		s.rest(p)
 	default:
 		// Unknown topic id, authorization, corrupt batches: whether it passes
 		// shows when the watch looks at the partition again.
@@ -179,9 +196,25 @@ func (s *Source) fetchError(p *partition, topic string, f *kgo.FetchPartition) {
 			s.log.Warn("fetch error; the partition is tried again", "topic", topic, "partition", f.Partition, "error", f.Err)
 		}
 		p.failing = true
+		// Such a batch stays as it is; the client gives the partition up.
+		p.hopeless = errors.Is(f.Err, kgo.ErrMaxDecompress)
 		s.health.fetch[p.key] = f.Err.Error()
 		s.touch(p)
 	}
+}
+
+// restEvery is how long a partition is left alone after an error that should
+// pass by itself: the client alone would repeat it thousands of times a second.
+const restEvery = 250 * time.Millisecond
+
+func (s *Source) rest(p *partition) {
+	if p.resting {
+		return
+	}
+	p.resting = true
+	p.rested++
+	s.touch(p)
+	time.AfterFunc(restEvery, func() { p.change(func() { p.resting = false }) })
 }
 
 func (s *Source) recreated(p *partition, now [16]byte) {
@@ -202,7 +235,7 @@ func (s *Source) halt(p *partition) {
 }
 
 // apply tells the client what owners and budget want: positions in one batch,
-// pauses, explicit commits. It says whether positions were set.
+// and pauses. It says whether positions were set.
 func (s *Source) apply(seekNow bool) (sought bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -224,13 +257,12 @@ func (s *Source) apply(seekNow bool) (sought bool) {
 	if len(seeks) > 0 {
 		s.setPositions(seeks)
 	}
-	commits := s.takeExplicit(changed)
 	var pause, resume map[string][]int32
 	for _, p := range changed {
 		if s.parts[p.key] != p {
 			continue
 		}
-		want := p.owner == nil || p.stopped || p.failing || p.full || s.overfull || p.seek != nil
+		want := p.owner == nil || p.stopped || p.failing || p.resting || p.full || s.overfull || p.seek != nil
 		switch {
 		case want && !p.paused:
 			pause = add(pause, p.key)
@@ -244,9 +276,6 @@ func (s *Source) apply(seekNow bool) (sought bool) {
 	}
 	if resume != nil {
 		s.client.ResumeFetchPartitions(resume)
-	}
-	if commits != nil {
-		s.client.CommitOffsets(s.commits, commits, s.committed)
 	}
 	return len(seeks) > 0
 }
@@ -277,7 +306,8 @@ func (s *Source) setPositions(seeks map[*partition]seek) {
 			s.later.Reset(applyEvery)
 			continue
 		}
-		p.cut, p.seek, p.stopped, p.failing = to.cut, nil, false, false
+		p.cut, p.seek, p.stopped, p.failing, p.hopeless = to.cut, nil, false, false, false
+		p.sought, p.rested = &to, 0
 		delete(s.health.fetch, p.key)
 	}
 }

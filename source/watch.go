@@ -16,7 +16,11 @@ import (
 
 // watchEvery is how often Kafka is asked for what the fetches do not tell: ends
 // of partitions that stand still, topics that are missing.
-const watchEvery = 5 * time.Second
+const watchEvery = 4 * time.Second
+
+// lookTimeout bounds one look: with watchEvery less than the 10 s within which
+// /readyz has to say what is wrong.
+const lookTimeout = 4 * time.Second
 
 // health is what stands against being ready; Source.mu guards it.
 type health struct {
@@ -26,12 +30,15 @@ type health struct {
 	missing []string       // topics named exactly that do not exist
 }
 
+// notAnswered stands until the first look.
+const notAnswered = "Kafka has not answered yet"
+
 func newHealth() health {
-	return health{kafka: "Kafka has not answered yet", fetch: map[key]string{}}
+	return health{kafka: notAnswered, fetch: map[key]string{}}
 }
 
 func (s *Source) watch(ctx context.Context) {
-	ticker := time.NewTicker(watchEvery)
+	ticker := time.NewTicker(s.every)
 	defer ticker.Stop()
 	for {
 		s.look(ctx)
@@ -43,12 +50,15 @@ func (s *Source) watch(ctx context.Context) {
 	}
 }
 
-func (s *Source) look(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, watchEvery)
+func (s *Source) look(parent context.Context) {
+	ctx, cancel := context.WithTimeout(parent, lookTimeout)
 	defer cancel()
 	admin := kadm.NewClient(s.client)
 	topics := s.topics()
-	err := errors.Join(s.lookForMissing(ctx, admin), s.revisit(ctx))
+	err := s.lookForMissing(ctx, admin)
+	if err == nil {
+		err = s.revisit(ctx)
+	}
 	var ends kadm.ListedOffsets
 	if err == nil && len(topics) > 0 {
 		if ends, err = admin.ListCommittedOffsets(ctx, topics...); errors.Is(err, kerr.UnknownTopicOrPartition) {
@@ -57,15 +67,20 @@ func (s *Source) look(ctx context.Context) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if ctx.Err() != nil && err == nil {
+	if parent.Err() != nil {
 		return
 	}
+	s.repeatCommits()
 	if err != nil {
-		if s.health.kafka == "" {
-			s.log.Warn("Kafka does not answer; trying again", "error", err)
+		err = s.cfg.explain(err)
+		if s.health.kafka == "" || s.health.kafka == notAnswered {
+			s.log.Warn("no answer from Kafka; trying again", "error", err)
 		}
-		s.health.kafka = fmt.Sprintf("Kafka does not answer: %v", err)
+		s.health.kafka = err.Error()
 		return
+	}
+	if s.health.kafka != "" && s.health.kafka != notAnswered {
+		s.log.Info("Kafka answers again")
 	}
 	s.health.kafka = ""
 	ends.Each(func(o kadm.ListedOffset) {
@@ -76,37 +91,60 @@ func (s *Source) look(ctx context.Context) {
 }
 
 // revisit looks at partitions that could not be fetched: a topic that was
-// created anew is their owners' matter, everything else is tried again.
+// created anew is their owners' matter, everything else is tried again. What
+// could not be begun, because Kafka did not describe its topic, is begun.
 func (s *Source) revisit(ctx context.Context) error {
 	s.mu.Lock()
-	failing := map[string][]*partition{}
+	waiting := map[string][]*partition{}
 	for _, p := range s.parts {
-		if p.failing {
-			failing[p.key.topic] = append(failing[p.key.topic], p)
+		if p.hopeless {
+			continue
+		}
+		if p.failing || (p.owner == nil && p.adjusted && !p.refused) {
+			waiting[p.key.topic] = append(waiting[p.key.topic], p)
+		} else if p.owner != nil {
+			delete(s.health.fetch, p.key) // a whole round without an error
 		}
 	}
 	s.mu.Unlock()
-	if len(failing) == 0 {
+	if len(waiting) == 0 {
 		return nil
 	}
-	infos, err := s.topicInfos(ctx, maps.Keys(failing))
+	infos, err := s.topicInfos(ctx, maps.Keys(waiting))
 	if err != nil {
 		return err
 	}
+	_, generation := s.client.GroupMetadata()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for topic, parts := range failing {
+	for topic, parts := range waiting {
 		for _, p := range parts {
-			p.failing = false // the next error pauses it again
-			delete(s.health.fetch, p.key)
-			if t := infos[topic]; t != nil && t.id != p.id.TopicID && p.owner != nil {
-				s.recreated(p, t.id)
+			if s.parts[p.key] == p {
+				s.tryAgain(p, infos[topic], generation)
 			}
-			s.touch(p)
-			s.wakeLocked()
 		}
 	}
+	s.wakeLocked()
 	return nil
+}
+
+func (s *Source) tryAgain(p *partition, t *topicInfo, generation int32) {
+	switch {
+	case p.owner == nil && (t == nil || p.refused):
+		return
+	case p.owner == nil:
+		delete(s.health.fetch, p.key)
+		if c := s.begin(p, t, generation); c != nil {
+			p.seek = &seek{0, c.Offset, c.Epoch}
+		} else {
+			p.stopped = true
+		}
+		return
+	case t != nil && t.id != p.id.TopicID && t.id != [16]byte{} && p.id.TopicID != [16]byte{}:
+		s.recreated(p, t.id)
+	}
+	p.failing = false // the next error pauses it again
+	s.touch(p)
 }
 
 func (s *Source) topics() (names []string) {

@@ -37,7 +37,7 @@ type endpoint struct {
 func listenHTTP(ctx context.Context, address string, metrics prometheus.Gatherer, ready Readiness, log *slog.Logger, hide redactor) (*endpoint, error) {
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
 	if err != nil {
-		return nil, fmt.Errorf("http.listen: %w", err)
+		return nil, fmt.Errorf("http.listen cannot be had: take a free port of this machine (every bridge needs its own), or \"\" for none: %w", err)
 	}
 	e := &endpoint{
 		listener: listener,

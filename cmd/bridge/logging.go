@@ -8,6 +8,8 @@ import (
 
 // newLogger returns the program's one logger. Everything that passes through it,
 // messages and values of any depth, comes out without the secrets of hide.
+// Warnings that repeat themselves are shown now and then only, unless the level
+// is debug.
 func newLogger(w io.Writer, cfg LogConfig, hide redactor) *slog.Logger {
 	opts := &slog.HandlerOptions{
 		Level: cfg.level(),
@@ -15,10 +17,14 @@ func newLogger(w io.Writer, cfg LogConfig, hide redactor) *slog.Logger {
 			return hide.attr(a)
 		},
 	}
+	var h slog.Handler = slog.NewTextHandler(w, opts)
 	if cfg.Format == "json" {
-		return slog.New(slog.NewJSONHandler(w, opts))
+		h = slog.NewJSONHandler(w, opts)
 	}
-	return slog.New(slog.NewTextHandler(w, opts))
+	if cfg.level() > slog.LevelDebug {
+		h = spare(h)
+	}
+	return slog.New(h)
 }
 
 // level is the slog level of the word in the configuration; info for a word

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"log/slog"
 	mathrand "math/rand/v2"
@@ -11,6 +12,7 @@ import (
 	"runtime/debug"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/go-multierror"
@@ -41,28 +43,35 @@ func runBridge(ctx context.Context, cfg Config, log *slog.Logger) error {
 	if os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(cfg.Memory.Budget + overhead)
 	}
-	b, err := newProcess(cfg, log)
+	b, err := newProcess(ctx, cfg, log)
 	if err != nil {
 		return err
 	}
 	defer b.close()
 	if err := b.check(ctx); err != nil {
+		if ctx.Err() != nil {
+			log.Info("stopped before anything was begun")
+			return nil
+		}
 		return err
 	}
-	if err := b.join(); err != nil {
-		return err
-	}
+	// Before the group is joined: a port that is taken must not cost the other
+	// members a rebalance.
 	if cfg.HTTP.Listen != "" {
 		page, err := listenHTTP(ctx, cfg.HTTP.Listen, b.registry, b, log, cfg.redactor())
 		if err != nil {
-			b.leave()
 			return err
 		}
 		defer b.closePage(ctx, page)
 		log.Info("metrics and health", "http", "http://"+page.Addr())
 	}
+	src, err := source.New(ctx, b.kafka, source.NewMetrics(b.registry), b.startOwner)
+	if err != nil {
+		return err
+	}
+	b.source.Store(src)
 	log.Info("bridging", "group", cfg.Kafka.Group, "brokers", cfg.Kafka.Brokers, "basin", cfg.S2.Basin, "version", currentBuild().Version)
-	b.source.Run(ctx)
+	src.Run(ctx)
 	log.Info("drained")
 	return nil
 }
@@ -78,10 +87,10 @@ type process struct {
 	owners   handoff.Options
 	alive    context.Context // of the owners: they outlive the poll loop, to drain
 	stop     context.CancelFunc
-	source   *source.Source // set by join
+	source   atomic.Pointer[source.Source] // nil until the group is joined
 }
 
-func newProcess(cfg Config, log *slog.Logger) (*process, error) {
+func newProcess(ctx context.Context, cfg Config, log *slog.Logger) (*process, error) {
 	names, err := mapping.ParseTemplate(cfg.Stream.Name)
 	if err != nil {
 		return nil, fmt.Errorf("stream.name: %w", err)
@@ -96,6 +105,7 @@ func newProcess(cfg Config, log *slog.Logger) (*process, error) {
 	}
 	b.owners = handoff.Options{
 		Config: handoff.Config{
+			Packer:             mapping.Packer{MaxRecord: int(cfg.Kafka.MaxRecordBytes)},
 			Group:              cfg.Kafka.Group,
 			Bridge:             currentBuild().Version,
 			MaxInflightBytes:   int(cfg.S2.MaxInflightBytes),
@@ -113,7 +123,7 @@ func newProcess(cfg Config, log *slog.Logger) (*process, error) {
 		Metrics: handoff.NewMetrics(b.registry),
 		Logger:  log,
 	}
-	b.alive, b.stop = context.WithCancel(context.Background())
+	b.alive, b.stop = context.WithCancel(context.WithoutCancel(ctx))
 	return b, nil
 }
 
@@ -138,18 +148,6 @@ func (b *process) check(ctx context.Context) error {
 	return wrong.ErrorOrNil()
 }
 
-func (b *process) join() (err error) {
-	b.source, err = source.New(b.kafka, source.NewMetrics(b.registry), b.startOwner)
-	return err
-}
-
-// leave gives the group up without having run.
-func (b *process) leave() {
-	ctx, cancel := context.WithCancel(context.Background())
-	cancel()
-	b.source.Run(ctx)
-}
-
 func (b *process) close() {
 	b.stop()
 	b.sink.Close()
@@ -164,7 +162,12 @@ func (b *process) closePage(ctx context.Context, page *endpoint) {
 }
 
 // Ready says whether everything that should flow does.
-func (b *process) Ready() (ok bool, reasons []string) { return b.source.Ready() }
+func (b *process) Ready() (ok bool, reasons []string) {
+	if src := b.source.Load(); src != nil {
+		return src.Ready()
+	}
+	return false, []string{"the consumer group is about to be joined"}
+}
 
 func (b *process) startOwner(a handoff.Assignment, p handoff.Partition) (*handoff.Owner, error) {
 	name, err := b.names.Name(a.Identity)
@@ -192,7 +195,11 @@ var _ handoff.Stream = (*stream)(nil)
 func (s *stream) Create(ctx context.Context) error {
 	settings := sink.StreamSettings{StorageClass: s.b.cfg.Stream.StorageClass, Retention: s.b.cfg.Stream.Retention.Age}
 	if s.b.cfg.Stream.Retention.FromTopic {
-		age, err := s.b.source.TopicRetention(ctx, s.topic)
+		src := s.b.source.Load()
+		if src == nil { // its first partition came before it did
+			return errors.New("look up the topic's retention: the group is being joined")
+		}
+		age, err := src.TopicRetention(ctx, s.topic)
 		if err != nil {
 			return fmt.Errorf("look up the topic's retention: %w", err)
 		}
