@@ -53,7 +53,7 @@ func (r Reason) Next() string {
 	case Rival:
 		return "Another bridge writes this partition: stop it, or give each a stream.name of its own; tried again every 10 minutes."
 	case RecordRefused:
-		return "This record does not fit S2's limits: nothing behind it is copied until it is gone from the topic or allowed by a newer version."
+		return "What is before this record is copied, nothing behind it: raise kafka.max_record_bytes if that is what it passes, and restart; else remove it from the topic."
 	case Unauthorized:
 		return "Check the access token's scope (append, read, check-tail, create-stream, fence) for this stream; it is retried."
 	case FormatUnknown:
