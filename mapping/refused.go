@@ -16,6 +16,5 @@ func (r *Refused) Error() string {
 	if r.Limit > 0 {
 		sizes = fmt.Sprintf(" (%d bytes, the limit is %d)", r.Size, r.Limit)
 	}
-	return fmt.Sprintf("the record at offset %d cannot be bridged: %s%s; the partition waits at it until the topic's policy "+
-		"for refused records, or an operator, says what to do with it", r.Offset, r.Why, sizes)
+	return fmt.Sprintf("the record at offset %d cannot be bridged: %s%s; the partition waits at it", r.Offset, r.Why, sizes)
 }
