@@ -38,7 +38,7 @@ func newWorld(ctx context.Context, t *testing.T) *world {
 	t.Logf("REAL_SEED=%d", w.seed)
 	w.kafka = kafka.Run(t, kafka.Options{})
 	w.s2 = s2lite.Run(t, s2lite.Options{LocalRoot: filepath.Join(t.TempDir(), "root"), Basin: "real-test"})
-	w.shapes = &produce.Shapes{Seed: w.seed, Topics: []produce.Topic{{Name: "orders", Partitions: 5}, {Name: "audit", Partitions: 3}}}
+	w.shapes = &produce.Shapes{Seed: w.seed, Topics: []produce.Topic{{Name: "orders", Partitions: 5}, {Name: "audit", Partitions: 3}}, MaxValue: 4 << 20}
 	for _, topic := range w.shapes.Topics {
 		config := w.shapes.TopicConfig()
 		if topic.Name == "audit" {

@@ -117,7 +117,11 @@ func (s *Shapes) value(rng *rand.Rand, n uint64, partition int32) []byte {
 	case p < 999:
 		size = 1000 + rng.IntN(9000)
 	default:
-		size = 10_000 + rng.IntN(max(1, s.maxValue()-10_000+1))
+		largest := s.maxValue()
+		if rng.IntN(20) > 0 { // what has to be cut is rare
+			largest = min(largest, 200_000)
+		}
+		size = 10_000 + rng.IntN(max(1, largest-10_000+1))
 	}
 	size = min(size, s.maxValue())
 	b := noise(rng, size)
