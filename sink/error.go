@@ -82,6 +82,9 @@ func (e *Error) NotFound() bool {
 	return e.Status == http.StatusNotFound && e.Code == codeStreamNotFound
 }
 
+// Beyond says that a place in the stream was asked for that lies behind its tail.
+func (e *Error) Beyond() bool { return e.Status == http.StatusRequestedRangeNotSatisfiable }
+
 // Fenced says that S2 refused the append because the stream's fencing token is
 // another one, and which.
 func (e *Error) Fenced() (token string, ok bool) {

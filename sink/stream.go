@@ -6,14 +6,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math"
 	"net/http"
 	"net/url"
-	"strconv"
 	"sync/atomic"
 	"time"
 
-	"kafka-s2-bridge/mapping"
 	"kafka-s2-bridge/sink/s2s"
 )
 
@@ -234,45 +231,4 @@ func (s *Stream) append(ctx context.Context, op string, input []byte) (s2s.Appen
 		return s2s.AppendAck{}, s.client.failed(op, s.name, err)
 	}
 	return ack, nil
-}
-
-// Read returns one page of records, from the sequence number from on or from
-// the first that is left behind it: at most count, at most 1,000, and at most
-// what S2 puts on a page of 1 MiB. At the tail, and where all was trimmed, it
-// is empty. The records share one buffer.
-func (s *Stream) Read(ctx context.Context, from uint64, count int) ([]mapping.Stored, error) {
-	count = min(max(count, 1), s2s.MaxRecords)
-	u := *s.records
-	u.RawQuery = "seq_num=" + strconv.FormatUint(from, 10) + "&count=" + strconv.Itoa(count)
-	status, answer, err := s.client.do(ctx, call{
-		op: opRead, stream: s, method: http.MethodGet, url: &u,
-		header: map[string]string{"accept": "application/protobuf"},
-		also:   http.StatusRequestedRangeNotSatisfiable,
-	})
-	if err != nil || status != http.StatusOK {
-		return nil, err
-	}
-	page, err := s2s.ParseReadBatch(answer)
-	if err != nil {
-		return nil, s.client.failed(opRead, s.name, err)
-	}
-	if len(page.Records) > count {
-		return nil, s.client.failed(opRead, s.name, fmt.Errorf("%w: %d records, asked for %d", errAnswer, len(page.Records), count))
-	}
-	stored := make([]mapping.Stored, len(page.Records))
-	least := from
-	for i, r := range page.Records {
-		if r.SeqNum < least || r.SeqNum == math.MaxUint64 {
-			return nil, s.client.failed(opRead, s.name, fmt.Errorf("%w: sequence number %d where %d or more must be", errAnswer, r.SeqNum, least))
-		}
-		least = r.SeqNum + 1
-		stored[i] = mapping.Stored{Seq: r.SeqNum, Timestamp: r.Timestamp, Body: r.Body}
-		if len(r.Headers) > 0 {
-			stored[i].Headers = make([]mapping.StoredHeader, len(r.Headers))
-		}
-		for j, h := range r.Headers {
-			stored[i].Headers[j] = mapping.StoredHeader(h)
-		}
-	}
-	return stored, nil
 }

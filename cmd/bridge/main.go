@@ -42,6 +42,8 @@ was contacted), 3 could not tell.`,
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(
 		newRunCommand(runBridge),
+		newReadCommand(),
+		newGapsCommand(),
 		newDemoCommand(),
 		newHealthCommand(),
 		newVersionCommand(),
