@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"errors"
 	"kafka-s2-bridge/handoff"
 	"kafka-s2-bridge/mapping"
 	"kafka-s2-bridge/offsets"
@@ -79,8 +80,8 @@ func (b bug) fence(o *owner, c *conditions, token *string) {
 	case "fence-blindly", "no-fence-no-match":
 		c.token, c.seq = nil, nil
 	case "no-identity-check", "eager-zombie":
-		if real, ok := o.shown[*c.token]; ok {
-			c.token = &real
+		if shown, ok := o.shown[*c.token]; ok {
+			c.token = &shown
 		}
 	}
 }
@@ -213,9 +214,10 @@ func (b bug) page(o *owner, ev handoff.Page) handoff.Event {
 
 // revives lets a session that has ended go on as if nothing had happened.
 func (b bug) revives(x *session, err error) bool {
-	no, refused := err.(*refusal)
+	var no *refusal
+	refused := errors.As(err, &no)
 	switch {
-	case len(x.out) == 0 || x.o.m.dead || err == failure("aborted"):
+	case len(x.out) == 0 || x.o.m.dead || errors.Is(err, failure("aborted")):
 		return false
 	case b.is("412-own-success") && refused && no.numbers:
 		// What the server has now is taken for ours.

@@ -62,7 +62,7 @@ func (m *process) own(p *partition) *owner {
 		shown: map[string]string{}}
 	w.owners++
 	o.name = fmt.Sprintf("%s/%s#%d", m.name, p.name, w.owners)
-	a := handoff.Assignment{Identity: p.id, Generation: int64(w.group.generation), Commit: p.ours(), Parts: int32(len(w.partitions))}
+	a := handoff.Assignment{Identity: p.id, Generation: w.group.generation, Commit: p.ours(), Parts: int32(len(w.partitions))}
 	o.generation = a.Generation
 	cfg := w.machineConfig
 	cfg.Rand = rand.New(rand.NewPCG(w.dice.Uint64(), 7))

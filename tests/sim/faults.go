@@ -118,9 +118,9 @@ func (w *world) hurtWorld(f *fault, p *partition, s *stream, d dice) bool {
 		_, no := s.append([]stored{{mapping.Stored{Body: []byte("not yours")}, byOther}}, conditions{})
 		s.line.foreign = no == nil
 	case clearToken:
-		s.append([]stored{{fenceRecord("").Stored, byOther}}, conditions{})
+		_, _ = s.append([]stored{{fenceRecord("").Stored, byOther}}, conditions{})
 	case changeToken:
-		s.append([]stored{{fenceRecord("somebody else").Stored, byOther}}, conditions{})
+		_, _ = s.append([]stored{{fenceRecord("somebody else").Stored, byOther}}, conditions{})
 	case rivalToken:
 		return s.usurp(d, d.Int64N(12))
 	case tornChunk:
@@ -137,7 +137,7 @@ func (s *stream) usurp(d dice, generation int64) bool {
 	random := binary.LittleEndian.AppendUint64(nil, d.Uint64())
 	random = binary.LittleEndian.AppendUint64(random, d.Uint64())
 	token := mapping.NewToken(s.p.id, generation, random)
-	s.append([]stored{{fenceRecord(token).Stored, byOther}}, conditions{})
+	_, _ = s.append([]stored{{fenceRecord(token).Stored, byOther}}, conditions{})
 	s.w.say(s.name, "usurped", int64(s.tail()))
 	s.rival = token
 	return true

@@ -170,14 +170,14 @@ func (x *session) arrive(f *frame) {
 	lands := func() (uint64, *refusal) { return s.land(f, o) }
 	if status := w.refuses(o.p); status != 0 {
 		if status == 503 && d.chance(2) {
-			lands()
+			_, _ = lands()
 		}
 		x.refuse(&refusal{status: status})
 		return
 	}
 	if w.weather(cleanEOF, o.p) {
 		if d.chance(2) {
-			lands()
+			_, _ = lands()
 		}
 		x.refuse(nil)
 		return
