@@ -2,8 +2,8 @@
 //
 //	                     main.go  run(ctx, args, in, out, err) -> exit code
 //	                        |
-//	  +----------+----------+-----------+
-//	run.go    health.go  version.go   demo.go      one file a command
+//	  +---------+----------+----------+----------+-----------+
+//	run.go    demo*.go   read*.go   gaps*.go   health.go   version.go
 //	  |
 //	config*.go  file + environment -> Config, every mistake at once
 //	logging.go  slog, with the secrets taken out

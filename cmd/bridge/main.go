@@ -33,7 +33,9 @@ consumer group to use more machines.
 
 Exit codes: 0 done, 1 failed or different, 2 bad usage or configuration (nothing
 was contacted), 3 could not tell.`,
-		Example: `  bridge run -c config.toml
+		Example: `  bridge demo
+  bridge run -c config.toml
+  bridge read s2://my-kafka-copy/orders/0 --last 5
   bridge health
   bridge version`,
 		SilenceErrors: true, // report prints them, once

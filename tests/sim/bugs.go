@@ -2,6 +2,7 @@ package sim
 
 import (
 	"errors"
+
 	"kafka-s2-bridge/handoff"
 	"kafka-s2-bridge/mapping"
 	"kafka-s2-bridge/offsets"
