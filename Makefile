@@ -37,7 +37,7 @@ test-race: ## the same tests under the race detector
 
 .PHONY: test-real
 test-real: ## on real Apache Kafka and s2-lite (Java 17, Maven; s2 on PATH or S2_LITE_BIN)
-	$(GO) test -tags real -count=1 -timeout 40m ./tests/real/...
+	$(GO) test -tags real -count=1 -timeout 40m ./tests/real/... ./tests/readers
 
 .PHONY: bench
 bench: ## MiB/s and CPU seconds a GiB: reading, appending, the bridge

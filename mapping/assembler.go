@@ -1,6 +1,7 @@
 package mapping
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"hash/crc32"
@@ -123,7 +124,11 @@ func (a *Assembler) first(s Stored, p Position) (*Record, error) {
 		a.reach(p.Offset)
 		return rec, err
 	}
-	rec.Value = nil
+	// The record outlives s.
+	rec.Key, rec.Value = bytes.Clone(rec.Key), nil
+	for i := range rec.Headers {
+		rec.Headers[i].Value = bytes.Clone(rec.Headers[i].Value)
+	}
 	a.group = &group{record: *rec, last: *p.Chunk}
 	a.group.add(s.Body)
 	return nil, err

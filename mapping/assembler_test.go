@@ -234,6 +234,26 @@ func TestChunksThatPromiseSomethingElse(t *testing.T) {
 	}
 }
 
+// A record that was cut outlives the stored records that it came in.
+func TestChunksAreCopied(t *testing.T) {
+	want := big(9)
+	want.Key, want.Headers[1].Value = []byte("key"), []byte("value")
+	var a Assembler
+	var got *Record
+	for i, s := range stored(t, want) {
+		s.Seq = uint64(i)
+		got, _, _ = a.Feed(s)
+		for _, h := range s.Headers {
+			clear(h.Name)
+			clear(h.Value)
+		}
+		clear(s.Body)
+	}
+	if got == nil || !reflect.DeepEqual(*got, want) {
+		t.Error("the record changed with what it was read from")
+	}
+}
+
 // Only what does not fit one S2 record is cut.
 func TestNeedlessChunks(t *testing.T) {
 	for size, ok := range map[int]bool{MaxMetered: false, MaxMetered + 1: true} {

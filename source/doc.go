@@ -11,10 +11,12 @@
 //	           revoked  -> owners drain, commit
 //	           lost     -> owners stop, commit nothing
 //
-// One goroutine polls and never waits for a partition. Owners never call the
+// One goroutine polls and never waits for a partition. Owners never move the
 // client themselves: they note what they want, and the poll loop applies it
 // between two polls, so that positions, pauses and rebalances cannot overtake
-// each other.
+// each other. Commits are the client's own, on its timer, but for those that it
+// would not make: they have a goroutine (saveUrgent), because committing waits
+// while the group joins.
 //
 // It must not know what S2 is, nor what a record looks like there: owners come
 // from the Start function that it is given.

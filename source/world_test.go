@@ -37,6 +37,7 @@ type world struct {
 	commits *commitLog
 	members []*member
 	level   slog.Level // of the members' logs
+	refuse  string     // topic for which no owner can be started
 }
 
 func newWorld(t *testing.T, opts ...kfake.Opt) *world {
@@ -184,7 +185,9 @@ func (w *world) join(cfg Config) *member {
 	metrics := handoff.NewMetrics(m.registry)
 	slots := make(chan struct{}, 64)
 	src, err := New(w.t.Context(), cfg, NewMetrics(m.registry), func(a handoff.Assignment, p handoff.Partition) (*handoff.Owner, error) {
-		m.log.assigned(a)
+		if m.log.assigned(a); w.refused(a) {
+			return nil, errNoName
+		}
 		return handoff.Start(alive, ownerOptions(cfg, slots, metrics), a, p, stream{w.sink.Stream(streamOf(a.Identity.Topic, a.Identity.Partition), sink.StreamSettings{})}), nil
 	})
 	if err != nil {
