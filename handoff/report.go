@@ -84,7 +84,7 @@ func (r *report) phase(s Status) {
 	case flowing.String():
 		r.log.Info("writing", "behind_offset", s.Durable, "sequence_number", s.Next)
 	case released.String():
-		r.log.Info("released", "durable_offset", s.Durable, "committed", s.Position)
+		r.log.Info("released", "durable_offset", s.Durable, "position", s.Position)
 	}
 }
 

@@ -83,7 +83,7 @@ func TestLog(t *testing.T) {
 		for _, line := range []string{
 			`level=ERROR msg="partition held" topic=orders partition=7 reason=unauthorized detail="S2 refused: ask the stream for its tail and token: 403" next=`,
 			`msg="partition goes on" topic=orders partition=7 was_held=unauthorized`,
-			`msg=recovered`, `msg=writing topic=orders partition=7 behind_offset=-1`, `msg=released topic=orders partition=7 durable_offset=3 committed=4`,
+			`msg=recovered`, `msg=writing topic=orders partition=7 behind_offset=-1`, `msg=released topic=orders partition=7 durable_offset=3 position=4`,
 		} {
 			if strings.Count(log.String(), line) != 1 {
 				t.Errorf("log has %q %d times:\n%s", line, strings.Count(log.String(), line), log.String())

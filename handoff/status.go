@@ -42,7 +42,7 @@ type Status struct {
 	Hold          Hold   // zero: not held
 	Trouble       string // last failure that is not overcome yet
 	Durable       int64  // Kafka offset up to which the stream is complete; -1 none or unknown
-	Position      int64  // offset that the group may commit; -1 unknown
+	Position      int64  // where the copy stands: the next offset, or behind control records; -1 unknown
 	Next          uint64 // sequence number behind our last record
 	InflightBytes int    // sent and not acknowledged
 	Counters
@@ -51,13 +51,25 @@ type Status struct {
 // Status describes the machine as it is now.
 func (m *Machine) Status() Status {
 	s := Status{
-		Phase: m.phase.String(), Hold: m.hold, Durable: m.pos.durable, Position: m.marked.Offset,
+		Phase: m.phase.String(), Hold: m.hold, Durable: m.pos.durable, Position: m.position(),
 		Next: m.pos.next, InflightBytes: m.window.Bytes(), Counters: m.count,
 	}
 	if m.trouble != nil {
 		s.Trouble = m.trouble.Error()
 	}
 	return s
+}
+
+// position is where the copy stands in Kafka's log. A partition that was found
+// in S2 has one before its group commits anything.
+func (m *Machine) position() int64 {
+	switch {
+	case m.phase == idle:
+		return max(m.marked.Offset, m.from)
+	case m.phase == locating || m.pos.next == 0:
+		return m.marked.Offset
+	}
+	return max(m.marked.Offset, m.pos.durable+1)
 }
 
 // Held is the memory in bytes that the machine keeps for its partition.

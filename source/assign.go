@@ -27,7 +27,7 @@ func (s *Source) assigned(_ context.Context, client *kgo.Client, added map[strin
 	for topic, partitions := range added {
 		for _, n := range partitions {
 			k := key{topic, n}
-			s.parts[k] = &partition{s: s, key: k, paused: true, overdue: -1, lso: -1, logEnd: -1, logStart: -1}
+			s.parts[k] = &partition{s: s, key: k, paused: true, overdue: -1, lso: -1}
 		}
 	}
 }

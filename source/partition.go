@@ -48,7 +48,7 @@ type partition struct {
 	urgent   bool           // in Source.urgent
 	overdue  int64          // the last mark when the watch looked before, if it was unsaved
 
-	lso, logEnd, logStart int64 // as last seen; -1 unknown
+	lso int64 // last stable offset as last seen; -1 unknown
 }
 
 type seek struct {
@@ -151,7 +151,7 @@ func (p *partition) EpochEnd(ctx context.Context, epoch int32) (int64, error) {
 // deliver hands a fetch to the owner.
 func (p *partition) deliver(f *kgo.FetchPartition) {
 	if f.LastStableOffset >= 0 && (len(f.Records) > 0 || f.Err == nil) {
-		p.lso, p.logEnd, p.logStart = f.LastStableOffset, f.HighWatermark, f.LogStartOffset
+		p.lso = f.LastStableOffset
 	}
 	if len(f.Records) == 0 || p.owner == nil || p.seek != nil || p.stopped {
 		return // of a position that is left: read again from the next one
