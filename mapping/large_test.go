@@ -21,7 +21,7 @@ func TestLargeRecords(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			if tt.size > 64*mib && (testing.Short() || raceEnabled) {
-				t.Skip("takes a gigabyte and a few seconds")
+				t.Skip("SKIPPED under -short and -race: takes a gigabyte and a few seconds; make test runs it")
 			}
 			r := Record{Offset: 77, LeaderEpoch: 3, Timestamp: 1764000000000, Key: []byte("key"), Headers: []Header{{Key: "~h"}}}
 			r.Value = filled(tt.size)
@@ -82,7 +82,7 @@ func allocated(f func()) uint64 {
 // Once buffers are there, a record of many chunks needs no more of them.
 func TestPackChunksDoesNotAllocate(t *testing.T) {
 	if raceEnabled {
-		t.Skip("the race detector drops pooled buffers at random")
+		t.Skip("SKIPPED under -race, which drops pooled buffers at random; make test runs it")
 	}
 	r := Record{Key: []byte("k"), Value: make([]byte, 5<<20)}
 	queue := make([]*Batch, 0, 16)

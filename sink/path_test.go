@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -206,9 +208,12 @@ func TestConnectionRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	address := l.Addr().String()
+	var address atomic.Value // where S2 is: nobody listens there, until it is back
+	address.Store(l.Addr().String())
 	l.Close()
-	c := newClient(t, Config{Endpoint: "http://" + address})
+	c := newClient(t, Config{Endpoint: "http://127.0.0.1:1", Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, network, address.Load().(string))
+	}})
 	ctx := deadline(t)
 	s := c.Stream("orders/0", StreamSettings{})
 	_, _, _, err = s.Ask(ctx)
@@ -221,11 +226,8 @@ func TestConnectionRefused(t *testing.T) {
 	}
 	s.Suspect() // never had a connection
 	// Nothing is remembered: when S2 is back, the next request works.
-	srv := s2mem.New(s2mem.Options{Basin: testBasin})
-	t.Cleanup(srv.Close)
-	if err := srv.Listen(address); err != nil {
-		t.Skip("the port is in use by now")
-	}
+	srv := s2mem.Start(t, s2mem.Options{Basin: testBasin})
+	address.Store(strings.TrimPrefix(srv.URL(), "http://"))
 	if _, _, exists, err := s.Ask(ctx); err != nil || exists {
 		t.Error(exists, err)
 	}

@@ -8,6 +8,7 @@ import (
 	"math"
 	"os"
 	"reflect"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -258,8 +259,10 @@ func TestReadIntoAClosedPipe(t *testing.T) {
 	}
 	// Any other failure is one.
 	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
-	if err != nil {
-		t.Skip("no /dev/full here")
+	if err != nil && runtime.GOOS == "linux" {
+		t.Fatal(err)
+	} else if err != nil {
+		t.Skip("SKIPPED, NOT TESTED: no /dev/full on this system, so nobody looks at a full disk")
 	}
 	defer func() { _ = full.Close() }()
 	if code := run(t.Context(), args, nil, full, &errout); code != exitFailed || !strings.Contains(errout.String(), "standard output: ") {
