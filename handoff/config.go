@@ -14,11 +14,13 @@ type Assignment struct {
 	Generation int64           // group generation, or member epoch
 	Commit     *offsets.Commit // the group's commit, where it is ours; else nil
 	Parts      int32           // the topic's partition count
+	New        bool            // it began after the group did: its start is offset 0, whatever the policy says
 }
 
 // Config is what a machine needs to know besides its assignment.
 type Config struct {
 	Packer             mapping.Packer // what becomes of large records
+	Policy             Policy         // of the topic
 	Group, Bridge      string         // names for the open marker: consumer group, bridge version
 	MaxInflightBytes   int            // sent and not acknowledged, encoded bytes
 	MaxInflightBatches int            // the same in batches

@@ -104,9 +104,10 @@ type Action interface{ action() }
 type (
 	Ask    struct{ ID uint64 } // tail and token, touching nothing
 	Create struct{ ID uint64 } // the stream, with its settings
-	Fence  struct {            // append a fence on condition of the token seen (none: and of an empty stream)
+	Fence  struct {            // append a fence on condition of the token seen (none: and of the tail)
 		ID          uint64
 		Token, Seen string
+		Tail        uint64
 	}
 	Read struct { // a page of at most Count records from sequence number From on
 		ID    uint64

@@ -62,6 +62,21 @@ func (r Reason) Next() string {
 	return ""
 }
 
+// Answers are what an operator may say to a hold.
+func (r Reason) Answers() []Answer {
+	switch r {
+	case RetentionLost, Truncated, RecordRefused:
+		return []Answer{AnswerGap, AnswerRetry}
+	case Recreated:
+		return []Answer{AnswerNewStream, AnswerAdopt, AnswerRetry}
+	case ForeignIdentity, ForeignRecord, TokenCleared:
+		return []Answer{AnswerAdopt, AnswerRetry}
+	case S2Behind, PositionUnproven:
+		return []Answer{AnswerReplay, AnswerGap, AnswerRetry}
+	}
+	return []Answer{AnswerRetry}
+}
+
 // recheck is how often a held partition looks again by itself; 0: never. Only
 // holds that heal without anybody's word do, and looking touches nothing.
 func (r Reason) recheck() time.Duration {
@@ -79,6 +94,9 @@ func (r Reason) recheck() time.Duration {
 type Hold struct {
 	Reason Reason
 	Detail string // a plain sentence with the numbers
+	// Offsets [From, To) are lost unless somebody brings them back; equal: none
+	// are known to be.
+	From, To int64
 }
 
 // stop holds the partition: nothing is sent, nothing is kept, nothing is
@@ -88,7 +106,7 @@ func (m *Machine) stop(r Reason, detail string) {
 	m.dropSession(false)
 	m.dropAll()
 	m.from, m.suspect = -1, -1
-	m.phase, m.hold = held, Hold{r, detail}
+	m.phase, m.hold = held, Hold{Reason: r, Detail: detail}
 	m.nextRequest() // an answer that is under way finds nobody
 	m.off(waitTimer)
 	m.do(Pause{})

@@ -120,6 +120,12 @@ func (o *Owner) Release(deadline time.Duration) { o.mail.put(giveUp{deadline}) }
 // Abandon ends the owner at once: the partition is somebody else's.
 func (o *Owner) Abandon() { o.mail.put(Lost{}) }
 
+// Resume gives the operator's answer to a hold, and returns when the machine has
+// taken it. The error says in a sentence why it does not fit.
+func (o *Owner) Resume(ctx context.Context, a Answer) error {
+	panic("not written yet")
+}
+
 // Done is closed when the owner has ended: it will mark nothing any more.
 func (o *Owner) Done() <-chan struct{} { return o.done }
 
@@ -337,7 +343,7 @@ func (o *Owner) perform(ctx context.Context, a Action) Event {
 	case Create:
 		return Created{a.ID, o.stream.Create(ctx)}
 	case Fence:
-		seq, err := o.stream.Fence(ctx, a.Token, a.Seen)
+		seq, err := o.stream.Fence(ctx, a.Token, a.Seen, a.Tail)
 		return Fenced{a.ID, seq, err}
 	case Read:
 		records, err := o.stream.Read(ctx, a.From, a.Count)

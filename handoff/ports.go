@@ -7,25 +7,50 @@ import (
 	"kafka-s2-bridge/offsets"
 )
 
-// Partition is what an owner needs of Kafka, for its one partition. Only Range
-// and EpochEnd wait for anything.
+// Partition is what an owner needs of Kafka, for its one partition.
 type Partition interface {
+	Reading
+	Log
+	Group
+}
+
+// Reading is the partition's fetches. No method waits for anything.
+type Reading interface {
 	// Seek drops everything that was fetched for the partition, reads from
 	// offset and lifts a Pause. What comes from there is handed over with cut.
 	Seek(cut uint64, offset int64, epoch int32)
 	// Pause stops fetching until the next Seek.
 	Pause()
-	// Mark lets the group commit; explicit: also where the client believes
-	// that this offset is committed already.
-	Mark(mark offsets.Mark, explicit bool)
 	// Held reports a change of the memory held for the partition, in bytes. What
 	// is left when the owner is done counts no more.
 	Held(delta int)
+}
+
+// Log is Kafka's log of the partition, asked now.
+type Log interface {
 	// Range asks for the log start offset and the high watermark.
 	Range(ctx context.Context) (start, end int64, err error)
 	// EpochEnd asks for the end offset of a leader epoch; -1: Kafka does not
 	// know the epoch. errors.ErrUnsupported: the broker cannot tell.
 	EpochEnd(ctx context.Context, epoch int32) (end int64, err error)
+	// Locate gives the offset of a start, never FromEarliest or FromOffset.
+	Locate(ctx context.Context, start StartPolicy) (offset int64, err error)
+	// Records reads the data records from offset first to offset last, both
+	// inclusive, anew: those that Kafka still has.
+	Records(ctx context.Context, first, last int64) ([]mapping.Record, error)
+}
+
+// Group is what reaches Kafka: the group's commits and dead letters.
+type Group interface {
+	// Mark lets the group commit; explicit: also where the client believes
+	// that this offset is committed already. It does not wait.
+	Mark(mark offsets.Mark, explicit bool)
+	// Overwrite commits an offset below the one committed before, and returns
+	// when Kafka has confirmed it.
+	Overwrite(ctx context.Context, mark offsets.Mark) error
+	// DeadLetter puts a record into the dead letter topic, and returns when
+	// Kafka has confirmed it.
+	DeadLetter(ctx context.Context, letter Letter) error
 }
 
 // Stream is what an owner needs of S2, for its one stream. Errors may have the
@@ -37,8 +62,8 @@ type Stream interface {
 	// Create makes the stream with its settings; no error where it exists.
 	Create(ctx context.Context) error
 	// Fence appends a fence command on condition of the token seen (empty: and
-	// of an empty stream) and returns its sequence number.
-	Fence(ctx context.Context, token, seen string) (seq uint64, err error)
+	// that the stream ends at tail) and returns its sequence number.
+	Fence(ctx context.Context, token, seen string, tail uint64) (seq uint64, err error)
 	// Read returns at most count records from a sequence number on; fewer where
 	// the page is full, none where nothing is there.
 	Read(ctx context.Context, from uint64, count int) ([]mapping.Stored, error)

@@ -29,10 +29,30 @@ var (
 	errCleanEnd   = errors.New("the session ended with appends unacknowledged")
 )
 
+// Missing is a class of Kafka offsets that are not in the stream.
+type Missing uint8
+
+// Classes of missing offsets. The first is legal: compacted, aborted, or a
+// control record's. The others stand in gap markers.
+const (
+	MissingLegal Missing = iota
+	MissingRetention
+	MissingTruncation
+	MissingRefused
+	MissingDeadLetter
+	MissingOperator
+	missingCount
+)
+
+var missingNames = [missingCount]string{"compacted_or_transactional", "retention", "truncation", "refused", "dead_letter", "operator"}
+
+func (m Missing) String() string { return missingNames[m] }
+
 // Counters count since the assignment.
 type Counters struct {
-	Records      uint64 // Kafka records acknowledged by S2
-	Bytes        uint64 // key and value bytes of them
+	Missing      [missingCount]uint64 // offsets passed over, by class
+	Records      uint64               // Kafka records acknowledged by S2
+	Bytes        uint64               // key and value bytes of them
 	Acquisitions [causeCount]uint64
 }
 

@@ -51,7 +51,7 @@ func TestAbortWhileTheServerStalls(t *testing.T) {
 	// The path and the stream are well: the next session works, behind a fence,
 	// because what had arrived of the first one may still be appended.
 	stall.Remove()
-	fence, err := s.Fence(ctx, "t2", "t")
+	fence, err := s.Fence(ctx, "t2", "t", 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -96,7 +96,7 @@ func TestAbortAtAnyMoment(t *testing.T) {
 		if err := r.awaitEnd(t, ctx); err == nil {
 			t.Fatal("an aborted session ended well")
 		}
-		seq, err := s.Fence(ctx, "t", "t")
+		seq, err := s.Fence(ctx, "t", "t", 0)
 		if err != nil {
 			t.Fatal(err)
 		}

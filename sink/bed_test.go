@@ -54,7 +54,7 @@ func fenced(t testing.TB, c *Client, name string) (s *Stream, next uint64) {
 	if err := s.Create(ctx); err != nil {
 		t.Fatal(err)
 	}
-	seq, err := s.Fence(ctx, "t", "")
+	seq, err := s.Fence(ctx, "t", "", 0)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -30,7 +30,7 @@ func TestMetrics(t *testing.T) {
 	if _, _, _, err := s.Ask(ctx); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Fence(ctx, "u", "wrong"); err == nil {
+	if _, err := s.Fence(ctx, "u", "wrong", 0); err == nil {
 		t.Fatal("fenced on a wrong condition")
 	}
 	if _, err := c.Stream("nope", StreamSettings{}).Read(ctx, 0, 1); err == nil {

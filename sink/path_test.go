@@ -283,7 +283,7 @@ func TestRequestTimeout(t *testing.T) {
 		<-r.Context().Done()
 	})})
 	ctx := deadline(t)
-	_, err := c.Stream("orders/0", StreamSettings{}).Fence(ctx, "t", "")
+	_, err := c.Stream("orders/0", StreamSettings{}).Fence(ctx, "t", "", 0)
 	e := asError(t, err)
 	if !errors.Is(err, context.DeadlineExceeded) || !e.Temporary() || e.Error() != `S2 fence of stream "orders/0": no answer within 50ms` {
 		t.Errorf("got %v", err)

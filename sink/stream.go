@@ -193,15 +193,15 @@ func (s StreamSettings) request(name string) ([]byte, error) {
 }
 
 // Fence appends the command that sets the fencing token to token, on condition
-// that it is seen; if seen is empty, also that the stream is. It returns the
-// sequence number of the command.
-func (s *Stream) Fence(ctx context.Context, token, seen string) (seq uint64, err error) {
+// that it is seen; if seen is empty, also that the stream ends at tail. It
+// returns the sequence number of the command.
+func (s *Stream) Fence(ctx context.Context, token, seen string, tail uint64) (seq uint64, err error) {
 	if token == "" || len(token) > s2s.MaxToken {
 		return 0, s.client.failed(opFence, s.name, fmt.Errorf("%w: fencing token %q must have 1 to %d bytes", errNotSent, token, s2s.MaxToken))
 	}
 	input := s2s.AppendRecord(nil, []s2s.Header{{Value: []byte("fence")}}, []byte(token))
 	if seen == "" {
-		input = s2s.AppendTrailer(input, 0, seen)
+		input = s2s.AppendTrailer(input, tail, seen)
 	} else {
 		input = s2s.AppendToken(input, seen)
 	}
@@ -209,7 +209,7 @@ func (s *Stream) Fence(ctx context.Context, token, seen string) (seq uint64, err
 	if err != nil {
 		return 0, err
 	}
-	if ack.End.SeqNum-ack.Start.SeqNum != 1 || seen == "" && ack.Start.SeqNum != 0 {
+	if ack.End.SeqNum-ack.Start.SeqNum != 1 || seen == "" && ack.Start.SeqNum != tail {
 		return 0, s.client.failed(opFence, s.name, fmt.Errorf("%w: one command got the sequence numbers %d to %d",
 			errAnswer, ack.Start.SeqNum, ack.End.SeqNum))
 	}

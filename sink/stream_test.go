@@ -38,19 +38,19 @@ func TestAskCreateFenceRead(t *testing.T) {
 				t.Errorf("an empty stream gives %v, %v", page, err)
 			}
 			// Conditions: first the token seen, and with none also an empty stream.
-			_, err := s.Fence(ctx, "first", "other")
+			_, err := s.Fence(ctx, "first", "other", 0)
 			if token, ok := asError(t, err).Fenced(); !ok || token != "" {
 				t.Errorf("fenced on a wrong condition: %v", err)
 			}
-			if seq, err := s.Fence(ctx, "first", ""); err != nil || seq != 0 {
+			if seq, err := s.Fence(ctx, "first", "", 0); err != nil || seq != 0 {
 				t.Errorf("first fence: %d, %v", seq, err)
 			}
 			wantAsk(1, "first", true)
-			_, err = s.Fence(ctx, "second", "")
+			_, err = s.Fence(ctx, "second", "", 0)
 			if token, ok := asError(t, err).Fenced(); !ok || token != "first" {
 				t.Errorf("fenced on a wrong condition: %v", err)
 			}
-			if seq, err := s.Fence(ctx, "second", "first"); err != nil || seq != 1 {
+			if seq, err := s.Fence(ctx, "second", "first", 0); err != nil || seq != 1 {
 				t.Errorf("second fence: %d, %v", seq, err)
 			}
 			wantAsk(2, "second", true)
@@ -93,7 +93,7 @@ func TestFenceOfUsedStreamWithoutToken(t *testing.T) {
 		if err := r.awaitEnd(t, ctx); err != nil {
 			t.Fatal(err)
 		}
-		_, err := s.Fence(ctx, "mine", "")
+		_, err := s.Fence(ctx, "mine", "", 0)
 		if seq, ok := asError(t, err).SeqMismatch(); !ok || seq != 3 {
 			t.Errorf("got %v", err)
 		}
@@ -236,18 +236,18 @@ func TestUnaryAnswersThatMakeNoSense(t *testing.T) {
 	s, _ := fenced(t, c, "orders/0")
 
 	srv.Fault(s2mem.Fault{Op: s2mem.OpAppend, Do: s2mem.WrongAck, ShiftEnd: 1})
-	if _, err := s.Fence(ctx, "u", "t"); !errors.Is(err, errAnswer) {
+	if _, err := s.Fence(ctx, "u", "t", 0); !errors.Is(err, errAnswer) {
 		t.Errorf("fence of two records: %v", err)
 	}
 	srv.Fault(s2mem.Fault{Op: s2mem.OpAppend, Stream: "fresh", Do: s2mem.WrongAck, ShiftStart: 5, ShiftEnd: 5})
-	if _, err := c.Stream("empty", StreamSettings{}).Fence(ctx, "u", ""); err == nil {
+	if _, err := c.Stream("empty", StreamSettings{}).Fence(ctx, "u", "", 0); err == nil {
 		t.Error("fence of a missing stream")
 	}
 	fresh := c.Stream("fresh", StreamSettings{})
 	if err := fresh.Create(ctx); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := fresh.Fence(ctx, "u", ""); !errors.Is(err, errAnswer) {
+	if _, err := fresh.Fence(ctx, "u", "", 0); !errors.Is(err, errAnswer) {
 		t.Errorf("first fence at 5: %v", err)
 	}
 	for _, op := range []s2mem.Op{s2mem.OpTail, s2mem.OpAsk} { // an empty 200
@@ -265,7 +265,7 @@ func TestUnaryAnswersThatMakeNoSense(t *testing.T) {
 		t.Errorf("deleted between the questions: %d %q %v %v", tail, token, exists, err)
 	}
 	for _, token := range []string{"", strings.Repeat("x", 37)} {
-		if _, err := s.Fence(ctx, token, "t"); err == nil {
+		if _, err := s.Fence(ctx, token, "t", 0); err == nil {
 			t.Errorf("fenced with %q", token)
 		}
 	}

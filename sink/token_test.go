@@ -132,7 +132,7 @@ func TestTokenIsNeverShown(t *testing.T) {
 				_, _, _, err := s.Ask(ctx)
 				keep(err)
 				keep(s.Create(ctx))
-				_, err = s.Fence(ctx, "t", "")
+				_, err = s.Fence(ctx, "t", "", 0)
 				keep(err)
 				_, err = s.Read(ctx, 0, 1)
 				keep(err)

@@ -120,7 +120,7 @@ func (c child) appendOne(ctx context.Context, client *sink.Client, p int32) erro
 		return err
 	}
 	token := mapping.NewToken(id, 1, []byte("bench bench bench"))
-	fence, err := stream.Fence(ctx, token, "")
+	fence, err := stream.Fence(ctx, token, "", 0)
 	if err != nil {
 		return err
 	}

@@ -56,7 +56,7 @@ func (w *writer) own() {
 	w.t.Helper()
 	w.fences++
 	token := mapping.NewToken(w.id, w.fences, []byte("0123456789abcdef"))
-	seq, err := w.stream.Fence(w.ctx, token, w.token)
+	seq, err := w.stream.Fence(w.ctx, token, w.token, 0)
 	if err != nil {
 		w.t.Fatal(err)
 	}
