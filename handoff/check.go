@@ -11,8 +11,8 @@ func (m *Machine) check(p position) {
 	// S2 first: it must not have lost what this assignment saw, or what a commit
 	// of ours counts.
 	if p.next < m.floor.next || (!m.fresh && p.durable < m.floor.durable) {
-		m.stop(S2Behind, fmt.Sprintf("the stream is complete up to offset %d (sequence number %d), but offset %d (%d) was acknowledged",
-			p.durable, p.next, m.floor.durable, m.floor.next))
+		m.behind(p.durable+1, fmt.Sprintf("the stream is complete up to offset %d (sequence number %d), but offset %d (%d) was acknowledged",
+			p.durable, p.next, m.floor.durable, m.floor.next), func() { m.positioned(p, m.fresh) })
 		return
 	}
 	// Then Kafka: the record at durable must still be of its log.
@@ -27,8 +27,8 @@ func (m *Machine) check(p position) {
 // unasked is for a position that Kafka cannot be asked about: what it said by
 // itself must do.
 func (m *Machine) unasked() {
-	if m.suspect >= 0 && m.suspect <= m.found.durable {
-		m.stop(Truncated, fmt.Sprintf("Kafka's log was cut back to offset %d, below offset %d which the stream holds", m.suspect, m.found.durable))
+	if m.suspect >= 0 && m.suspect <= m.found.durable && !m.found.covered {
+		m.truncated(m.suspect, fmt.Sprintf("Kafka's log was cut back to offset %d, below offset %d which the stream holds", m.suspect, m.found.durable))
 		return
 	}
 	m.passed(-1)
@@ -51,10 +51,13 @@ func (m *Machine) passed(end int64) {
 	}
 }
 
+// disbelieved is the Last of a commit that no position is equal to.
+const disbelieved = int64(-2)
+
 // disbelieve reads on at durable + 1, and commits nothing more before there are
 // records that pass the commit.
 func (m *Machine) disbelieve() {
-	m.marked.Last = -2
+	m.marked.Last = disbelieved
 	m.repositioned()
 }
 
@@ -78,7 +81,7 @@ func (m *Machine) rewritten() bool {
 	if p.epoch < 0 || m.epochThrough(p.durable) <= p.epoch {
 		return false
 	}
-	m.stop(Truncated, fmt.Sprintf("Kafka now serves other records at or below offset %d, which the stream holds with leader epoch %d", p.durable, p.epoch))
+	m.truncated(-1, fmt.Sprintf("Kafka now serves other records at or below offset %d, which the stream holds with leader epoch %d", p.durable, p.epoch))
 	return true
 }
 
@@ -104,7 +107,11 @@ func (m *Machine) epochEnded(ev EpochEnded) {
 		m.wait(m.backoff(), m.askEpoch)
 		return
 	case ev.End <= m.found.durable:
-		m.stop(Truncated, fmt.Sprintf("leader epoch %d ends at offset %d in Kafka's log, but the stream holds records of it up to offset %d", m.found.epoch, ev.End, m.found.durable))
+		from := ev.End
+		if ev.Of != m.found.epoch {
+			from = -1 // Kafka never had that epoch: what is below may differ too
+		}
+		m.truncated(from, fmt.Sprintf("leader epoch %d ends at offset %d in Kafka's log, but the stream holds records of it up to offset %d", m.found.epoch, ev.End, m.found.durable))
 		return
 	}
 	m.passed(ev.End)

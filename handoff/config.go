@@ -31,5 +31,6 @@ type Config struct {
 	BackoffMin         time.Duration  // first pause after a failure
 	BackoffMax         time.Duration  // longest pause
 	Paced              bool           // ask for a permit before each append
+	Zero               time.Time      // wall-clock time of Step's zero, for gap markers
 	Rand               *rand.Rand     // for tokens and jitter
 }

@@ -47,8 +47,7 @@ func (d *driver) answer(how string) {
 	case Fence:
 		var seq uint64
 		if d.fence = a; err == nil {
-			empty := uint64(0)
-			match := &empty
+			match := &a.Tail
 			if a.Seen != "" {
 				match = nil
 			}
@@ -70,7 +69,25 @@ func (d *driver) answer(how string) {
 		if d.ancient {
 			err = errors.Join(errors.ErrUnsupported)
 		}
-		ev = EpochEnded{ID: a.ID, End: end, Err: err}
+		of, other := d.of[a.Epoch]
+		if !other {
+			of = a.Epoch
+		}
+		ev = EpochEnded{ID: a.ID, Of: of, End: end, Err: err}
+	case Locate:
+		ev = Located{ID: a.ID, Offset: d.stable, Err: err}
+	case Recall:
+		ev = Recalled{ID: a.ID, Records: d.recall(a.First, a.Last), Err: err}
+	case Overwrite:
+		if err == nil {
+			d.marked = a.Mark
+		}
+		ev = Overwritten{ID: a.ID, Mark: a.Mark, Err: err}
+	case DeadLetter:
+		if err == nil {
+			d.letters = append(d.letters, a.Letter.Record.Offset)
+		}
+		ev = DeadLettered{ID: a.ID, Err: err}
 	}
 	if how == "lost" {
 		ev = lostAnswer(ev)
@@ -91,9 +108,29 @@ func lostAnswer(ev Event) Event {
 		return Page{ID: ev.ID, Err: errLost}
 	case Ranged:
 		return Ranged{ID: ev.ID, Err: errLost}
+	case EpochEnded:
+		return EpochEnded{ID: ev.ID, Err: errLost}
+	case Located:
+		return Located{ID: ev.ID, Err: errLost}
+	case Recalled:
+		return Recalled{ID: ev.ID, Err: errLost}
+	case Overwritten:
+		return Overwritten{ID: ev.ID, Mark: ev.Mark, Err: errLost}
 	default:
-		return EpochEnded{ID: ev.(EpochEnded).ID, Err: errLost}
+		return DeadLettered{ID: ev.(DeadLettered).ID, Err: errLost}
 	}
+}
+
+// recall is what Kafka has of a range.
+func (d *driver) recall(first, last int64) (records []mapping.Record) {
+	for o := max(first, d.start); o <= min(last, d.end-1); o++ {
+		r := record(o, 1)
+		if o == d.altered {
+			r.Key = []byte("another")
+		}
+		records = append(records, r)
+	}
+	return records
 }
 
 func (d *driver) showReply(ev Event) string {
@@ -115,6 +152,14 @@ func (d *driver) showReply(ev Event) string {
 		err, text = ev.Err, fmt.Sprintf("range %d to %d", ev.Start, ev.End)
 	case EpochEnded:
 		err, text = ev.Err, fmt.Sprintf("epoch ends at %d", ev.End)
+	case Located:
+		err, text = ev.Err, fmt.Sprintf("begins at %d", ev.Offset)
+	case Recalled:
+		err, text = ev.Err, fmt.Sprintf("kafka has %d records", len(ev.Records))
+	case Overwritten:
+		err, text = ev.Err, fmt.Sprintf("committed %d", ev.Mark.Offset)
+	case DeadLettered:
+		err, text = ev.Err, "posted"
 	}
 	if err != nil {
 		text = err.Error()
@@ -270,7 +315,11 @@ func (d *driver) arrange(args []string) {
 		}
 	case "gap":
 		from, to, _ := span(args[1])
-		add(gapRecord(from, to))
+		reason := mapping.ReasonOperator
+		if len(args) > 2 {
+			reason = args[2]
+		}
+		add(gapRecord(from, to, reason))
 	case "mark":
 		add(stored("~!", "colour", []byte(`"blue"`)))
 	case "foreign":
@@ -279,6 +328,8 @@ func (d *driver) arrange(args []string) {
 		add(stored("~", string([]byte{7<<5 | 1, 0, 0, 0}), nil))
 	case "trim":
 		d.s.trim(uint64(number(args[1])))
+	case "forgotten": // from here on records may repeat what was trimmed: an operator said so
+		d.s.last = -1
 	case "trim-command":
 		add(trimRecord(uint64(number(args[1]))))
 	case "page":

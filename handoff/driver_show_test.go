@@ -33,7 +33,7 @@ func (d *driver) watch(a Action) {
 		d.t.Fatalf("%s after done", d.show(a))
 	}
 	switch a := a.(type) {
-	case Ask, Create, Fence, Read, Range, EpochEnd:
+	case Ask, Create, Fence, Read, Range, EpochEnd, Locate, Recall, Overwrite, DeadLetter:
 		if d.pending = append(d.pending, a); len(d.pending) > 1 {
 			d.t.Errorf("%s while another request is under way", d.show(a))
 		}
@@ -103,6 +103,14 @@ func (d *driver) show(a Action) string {
 		return "range"
 	case EpochEnd:
 		return fmt.Sprintf("epoch-end %d", a.Epoch)
+	case Locate:
+		return fmt.Sprintf("locate %d", a.Start.From)
+	case Recall:
+		return fmt.Sprintf("recall %d to %d", a.First, a.Last)
+	case Overwrite:
+		return fmt.Sprintf("overwrite the commit with %d: next %d last %d", a.Mark.Offset, a.Mark.Next, a.Mark.Last)
+	case DeadLetter:
+		return fmt.Sprintf("dead letter %d: %s", a.Letter.Record.Offset, a.Letter.Why)
 	case Open:
 		return fmt.Sprintf("open session %d", a.Session)
 	case Send:
@@ -168,7 +176,7 @@ func describeStored(r mapping.Stored) string {
 	case mapping.OpenMark:
 		return fmt.Sprintf("open{resume %d epoch %d}", e.Open.Resume, e.Open.Epoch)
 	case mapping.GapMark:
-		return fmt.Sprintf("gap{%d-%d}", e.Gap.From, e.Gap.To)
+		return fmt.Sprintf("gap{%d-%d %s}", e.Gap.From, e.Gap.To, e.Gap.Reason)
 	default:
 		return e.Kind.String()
 	}

@@ -34,8 +34,12 @@ type driver struct {
 	done    bool
 
 	start, end int64           // Kafka's range
+	stable     int64           // what Locate finds
 	epochs     map[int32]int64 // where leader epochs end; others never do
+	of         map[int32]int32 // epochs that Kafka never had: the one that it names instead
 	ancient    bool            // a broker without OffsetForLeaderEpoch
+	altered    int64           // Kafka's record there is another one than the stream's; -1
+	letters    []int64         // offsets in the dead letter topic
 
 	shown string // phase and hold as shown last
 	out   []string
@@ -57,7 +61,7 @@ func (c *counter) Uint64() uint64 { c.n++; return c.n<<32 | c.n }
 
 func newDriver(t *testing.T) *driver {
 	d := &driver{
-		t: t, s: newStream(), names: map[string]string{"": `""`}, end: 1000, epochs: map[int32]int64{},
+		t: t, s: newStream(), names: map[string]string{"": `""`}, end: 1000, stable: 1000, altered: -1, epochs: map[int32]int64{}, of: map[int32]int32{},
 		opens: map[uint64]bool{}, aborted: map[uint64]bool{}, marked: offsets.Mark{Offset: -1, Epoch: -1},
 	}
 	return d
@@ -123,6 +127,13 @@ func (d *driver) command(f []string) {
 		d.step(Release{})
 	case "lost":
 		d.step(Lost{})
+	case "resume":
+		if err := d.m.unfit(Answer(args[0])); err != nil {
+			d.printf("no: %v", err)
+		}
+		d.step(Resume{Answer(args[0])})
+	case "letters":
+		d.printf("letters %v", d.letters)
 	case "status":
 		d.status()
 	default:
@@ -130,14 +141,31 @@ func (d *driver) command(f []string) {
 	}
 }
 
-// begin starts a machine: start [commit=offset/last/next[/epoch]] [gen=n] ...
+// begin starts a machine: start [commit=offset/last/next[/epoch]] [gen=n] [new]
+// [from=latest|time|5] [refused=skip|letter] [large=skip|letter|hold]
+// [retention-lost=gap] [truncated=gap] [s2-behind=gap|replay] ...
 func (d *driver) begin(o options) {
 	cfg := Config{
 		Group: "g", Bridge: "0.1", MaxInflightBytes: o.int("bytes", 5<<20), MaxInflightBatches: o.int("batches", 8),
 		Linger: 5 * time.Millisecond, AckTimeout: 5 * time.Second, IdleClose: time.Minute, SessionTimeout: 45 * time.Second,
 		BackoffMin: 100 * time.Millisecond, BackoffMax: 30 * time.Second, Paced: o["paced"] != "", Rand: rand.New(&d.rand),
 	}
-	a := Assignment{Identity: me, Generation: int64(o.int("gen", 3)), Parts: 12}
+	refusals := map[string]Refusal{"skip": SkipRecord, "letter": DeadLetterRecord}
+	cfg.Packer.NoChunks = o["large"] != ""
+	cfg.Policy = Policy{Refused: refusals[o["refused"]], Large: refusals[o["large"]], Standing: map[Reason]Answer{}}
+	for _, r := range Reasons() {
+		cfg.Policy.Standing[r] = Answer(o[string(r)])
+	}
+	switch from := o["from"]; from {
+	case "":
+	case "latest":
+		cfg.Policy.Start.From = FromLatest
+	case "time":
+		cfg.Policy.Start.From = FromTime
+	default:
+		cfg.Policy.Start = StartPolicy{From: FromOffset, Offset: number(from)}
+	}
+	a := Assignment{Identity: me, Generation: int64(o.int("gen", 3)), Parts: 12, New: o["new"] != ""}
 	if c := o.ints("commit"); c != nil {
 		epoch := int32(1)
 		if len(c) > 3 {
@@ -153,8 +181,12 @@ func (d *driver) begin(o options) {
 
 func (d *driver) kafka(o options) {
 	d.start, d.end = int64(o.int("start", int(d.start))), int64(o.int("end", int(d.end)))
+	d.stable, d.altered = int64(o.int("stable", int(d.stable))), int64(o.int("altered", int(d.altered)))
 	d.ancient = o["ancient"] != ""
 	for k := range o {
+		if e, err := strconv.Atoi(strings.TrimPrefix(k, "of")); err == nil {
+			d.of[int32(e)] = int32(o.int(k, 0))
+		}
 		if e, err := strconv.Atoi(strings.TrimPrefix(k, "e")); err == nil {
 			d.epochs[int32(e)] = int64(o.int(k, 0))
 		}
@@ -229,6 +261,14 @@ func (d *driver) status() {
 	d.printf("%s durable=%d position=%d next=%d inflight=%t records=%d", s.Phase, s.Durable, s.Position, s.Next, s.InflightBytes > 0, s.Records)
 	if s.Hold.Reason != "" {
 		d.printf("held %s", s.Hold.Reason)
+	}
+	if h := s.Hold; h.To > h.From {
+		d.printf("lost [%d, %d)", h.From, h.To)
+	}
+	for class, n := range s.Missing {
+		if n > 0 {
+			d.printf("missing %s=%d", Missing(class), n)
+		}
 	}
 	if s.Trouble != "" {
 		d.printf("trouble: %s", d.plain(s.Trouble))

@@ -32,6 +32,9 @@ type (
 	Release struct{}
 	// Lost says that the partition is somebody else's already.
 	Lost struct{}
+	// Resume brings an operator's answer to a hold; one that does not fit is
+	// ignored.
+	Resume struct{ Answer Answer }
 )
 
 // TroubleKind is what went wrong with the position at Kafka.
@@ -73,9 +76,29 @@ type (
 		Start, End int64
 		Err        error
 	}
-	EpochEnded struct { // reply to EpochEnd: end offset of the epoch, -1 unknown
+	EpochEnded struct { // reply to EpochEnd: end offset of epoch Of, -1 unknown
 		ID  uint64
+		Of  int32
 		End int64
+		Err error
+	}
+	Located struct { // reply to Locate
+		ID     uint64
+		Offset int64
+		Err    error
+	}
+	Recalled struct { // reply to Recall
+		ID      uint64
+		Records []mapping.Record
+		Err     error
+	}
+	Overwritten struct { // reply to Overwrite: Kafka has confirmed the mark
+		ID   uint64
+		Mark offsets.Mark
+		Err  error
+	}
+	DeadLettered struct { // reply to DeadLetter
+		ID  uint64
 		Err error
 	}
 	Acked struct { // sequence numbers [Start, End) are durable
@@ -118,6 +141,22 @@ type (
 	EpochEnd struct {            // OffsetForLeaderEpoch
 		ID    uint64
 		Epoch int32
+	}
+	Locate struct { // where a start policy begins
+		ID    uint64
+		Start StartPolicy
+	}
+	Recall struct { // the records of Kafka's log at these offsets, both inclusive
+		ID          uint64
+		First, Last int64
+	}
+	Overwrite struct { // commit an offset below the one committed before
+		ID   uint64
+		Mark offsets.Mark
+	}
+	DeadLetter struct { // put a record into the dead letter topic
+		ID     uint64
+		Letter Letter
 	}
 )
 
@@ -162,35 +201,44 @@ type (
 	Done struct{}
 )
 
-func (Begin) event()      {}
-func (Fetched) event()    {}
-func (Trouble) event()    {}
-func (Release) event()    {}
-func (Lost) event()       {}
-func (Asked) event()      {}
-func (Created) event()    {}
-func (Fenced) event()     {}
-func (Page) event()       {}
-func (Ranged) event()     {}
-func (EpochEnded) event() {}
-func (Acked) event()      {}
-func (Ended) event()      {}
-func (Advised) event()    {}
-func (Tick) event()       {}
-func (Paced) event()      {}
+func (Begin) event()        {}
+func (Fetched) event()      {}
+func (Trouble) event()      {}
+func (Release) event()      {}
+func (Lost) event()         {}
+func (Resume) event()       {}
+func (Located) event()      {}
+func (Recalled) event()     {}
+func (Overwritten) event()  {}
+func (DeadLettered) event() {}
+func (Asked) event()        {}
+func (Created) event()      {}
+func (Fenced) event()       {}
+func (Page) event()         {}
+func (Ranged) event()       {}
+func (EpochEnded) event()   {}
+func (Acked) event()        {}
+func (Ended) event()        {}
+func (Advised) event()      {}
+func (Tick) event()         {}
+func (Paced) event()        {}
 
-func (Ask) action()      {}
-func (Create) action()   {}
-func (Fence) action()    {}
-func (Read) action()     {}
-func (Range) action()    {}
-func (EpochEnd) action() {}
-func (Open) action()     {}
-func (Send) action()     {}
-func (Finish) action()   {}
-func (Abort) action()    {}
-func (Pace) action()     {}
-func (Seek) action()     {}
-func (Pause) action()    {}
-func (Commit) action()   {}
-func (Done) action()     {}
+func (Ask) action()        {}
+func (Create) action()     {}
+func (Fence) action()      {}
+func (Read) action()       {}
+func (Range) action()      {}
+func (EpochEnd) action()   {}
+func (Locate) action()     {}
+func (Recall) action()     {}
+func (Overwrite) action()  {}
+func (DeadLetter) action() {}
+func (Open) action()       {}
+func (Send) action()       {}
+func (Finish) action()     {}
+func (Abort) action()      {}
+func (Pace) action()       {}
+func (Seek) action()       {}
+func (Pause) action()      {}
+func (Commit) action()     {}
+func (Done) action()       {}

@@ -3,6 +3,7 @@ package handoff
 import (
 	"time"
 
+	"kafka-s2-bridge/mapping"
 	"kafka-s2-bridge/offsets"
 )
 
@@ -114,6 +115,61 @@ func (m *Machine) progressed() {
 	}
 	m.pump()
 	m.settled()
+}
+
+// completed lets go of the chunks before the last one of a record.
+func (m *Machine) completed() {
+	for _, b := range m.begun {
+		m.count.Bytes += uint64(b.Payload())
+		b.Release()
+	}
+	clear(m.begun)
+	m.begun = m.begun[:0]
+}
+
+// dropSession ends the session and takes back what it had in flight, in order.
+// A record of which only some chunks were acknowledged comes back whole: nobody
+// may go on in its middle.
+func (m *Machine) dropSession(suspect bool) {
+	m.nextRequest() // what a writer has asked beside its session is void
+	if m.open {
+		m.do(Abort{Session: m.session, Suspect: suspect})
+		m.open = false
+	}
+	back := m.begun
+	m.begun = nil
+	for _, b := range m.window.Drain() {
+		if keep(b) {
+			back = append(back, b)
+		} else {
+			m.retired = append(m.retired, b)
+		}
+	}
+	m.queue = append(back, m.queue...)
+	m.permitted = false
+	m.off(lingerTimer, ackTimer, idleTimer)
+}
+
+// keep: records, and the markers that stand for refused ones, must get into the
+// stream. An open marker, and the gap markers behind it, are the acquisition's:
+// the next one writes its own.
+func keep(b *mapping.Batch) bool {
+	if g := b.Gap(); g != nil {
+		return g.Reason == mapping.ReasonRefused || g.Reason == mapping.ReasonDeadLetter
+	}
+	_, _, data := b.Span()
+	_, chunk := b.Unfinished()
+	return data || chunk
+}
+
+// inflight is the number of sequence numbers taken behind the position.
+func (m *Machine) inflight() uint64 {
+	n := uint64(0)
+	for _, b := range m.begun {
+		n += uint64(b.Count())
+	}
+	m.window.Each(func(b *mapping.Batch) { n += uint64(b.Count()) })
+	return n
 }
 
 // commit marks the position that the acknowledged records allow: durable + 1,

@@ -71,8 +71,10 @@ func (r Reason) Answers() []Answer {
 		return []Answer{AnswerNewStream, AnswerAdopt, AnswerRetry}
 	case ForeignIdentity, ForeignRecord, TokenCleared:
 		return []Answer{AnswerAdopt, AnswerRetry}
-	case S2Behind, PositionUnproven:
+	case S2Behind:
 		return []Answer{AnswerReplay, AnswerGap, AnswerRetry}
+	case PositionUnproven:
+		return []Answer{AnswerReplay, AnswerRetry}
 	}
 	return []Answer{AnswerRetry}
 }
@@ -101,24 +103,21 @@ type Hold struct {
 
 // stop holds the partition: nothing is sent, nothing is kept, nothing is
 // skipped. Other partitions never notice.
-func (m *Machine) stop(r Reason, detail string) {
-	searching := m.phase == locating
+func (m *Machine) stop(r Reason, detail string) { m.stopAt(Hold{Reason: r, Detail: detail}) }
+
+// stopAt is stop where the offsets are known that are lost.
+func (m *Machine) stopAt(h Hold) {
+	m.searching = m.phase == locating
 	m.dropSession(false)
 	m.dropAll()
 	m.from, m.suspect = -1, -1
-	m.phase, m.hold = held, Hold{Reason: r, Detail: detail}
+	m.gaps, m.await, m.adopting, m.comparing, m.word = nil, -1, false, nil, permission{}
+	m.phase, m.hold = held, h
 	m.nextRequest() // an answer that is under way finds nobody
 	m.off(waitTimer)
 	m.do(Pause{})
-	if every := r.recheck(); every > 0 {
-		m.wait(every, func() {
-			if searching { // no record has come yet: still nothing to acquire for
-				m.phase = locating
-				m.ask()
-				return
-			}
-			m.acquire(Recheck)
-		})
+	if every := h.Reason.recheck(); every > 0 {
+		m.wait(every, func() { m.lookAgain(Recheck) })
 	}
 }
 

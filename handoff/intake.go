@@ -42,11 +42,11 @@ func (m *Machine) fetched(ev Fetched) {
 			continue
 		}
 		queue, err := m.cfg.Packer.Pack(m.queue, r, left)
-		if err != nil {
-			m.refuse(r.Offset, err)
+		if err == nil {
+			m.queue, m.taken, m.lastData = queue, r.Offset, r.Offset
+		} else if !m.refuse(r, err) {
 			break
 		}
-		m.queue, m.taken, m.lastData = queue, r.Offset, r.Offset
 	}
 	switch m.phase {
 	case idle:
@@ -58,37 +58,6 @@ func (m *Machine) fetched(ev Fetched) {
 }
 
 func payload(r *mapping.Record) int { return len(r.Key) + len(r.Value) }
-
-// refuse remembers a record that cannot be copied. What is before it still
-// goes; then the partition stands (settled).
-func (m *Machine) refuse(offset int64, err error) {
-	var r *mapping.Refused
-	if !errors.As(err, &r) {
-		r = &mapping.Refused{Offset: offset, Why: err.Error()}
-	}
-	m.refused = r
-	m.do(Pause{})
-}
-
-// settled looks at what is left when nothing is in flight and nothing waits:
-// control records to pass, a record to refuse.
-func (m *Machine) settled() {
-	if m.phase != flowing || !m.opened || m.window.Len() > 0 || len(m.queue) > 0 {
-		return
-	}
-	m.commit(false)
-	r := m.refused
-	if r == nil {
-		return
-	}
-	m.refused = nil
-	if r.Offset <= m.pos.durable { // there already, by another's hand
-		m.found = m.pos
-		m.seek(m.resume(m.pos.durable))
-		return
-	}
-	m.stop(RecordRefused, r.Error())
-}
 
 // rewound: Kafka went back. What was fetched since is not trusted; the one
 // recovery path runs Kafka's check.
@@ -103,7 +72,11 @@ func (m *Machine) kafkaTrouble(ev Trouble) {
 		return
 	}
 	if ev.Kind == TopicRecreated {
-		m.stop(Recreated, ev.Detail)
+		detail := ev.Detail
+		if m.pos.durable >= 0 {
+			detail += fmt.Sprintf("; the stream is complete up to offset %d of the old one", m.pos.durable)
+		}
+		m.stop(Recreated, detail)
 		return
 	}
 	m.trouble = errors.New(ev.Detail)
@@ -137,7 +110,7 @@ func (m *Machine) kafkaTrouble(ev Trouble) {
 // dropAll forgets what was fetched and is not in flight.
 func (m *Machine) dropAll() {
 	m.retired = append(m.retired, m.queue...)
-	m.queue, m.refused = nil, nil
+	m.queue, m.refused, m.letter, m.posting = nil, nil, nil, false
 	m.passes.Clear()
 }
 

@@ -35,6 +35,7 @@ type position struct {
 	durable int64  // Kafka offset up to which it is complete
 	epoch   int32  // leader epoch of the record at exactly that offset, -1 unknown
 	next    uint64 // sequence number behind the last data record or marker of ours
+	covered bool   // a truncation's gap marker ends there: nothing below is of Kafka's present log
 }
 
 // Machine is the owner of one partition, as a pure state machine.
@@ -75,8 +76,10 @@ type Machine struct {
 	queue     []*mapping.Batch
 	passes    offsets.Passes
 	refused   *mapping.Refused
-	suspect   int64 // an offset at or above which Kafka may hold another history; -1 none
-	fruitless int   // Seeks in a row that Kafka answered with trouble alone
+	letter    *Letter // refused goes to the dead letter topic
+	posting   bool    // it is on its way there
+	suspect   int64   // an offset at or above which Kafka may hold another history; -1 none
+	fruitless int     // Seeks in a row that Kafka answered with trouble alone
 
 	// Acquisition.
 	tail       uint64
@@ -95,6 +98,20 @@ type Machine struct {
 	passing    bool // the question under way is about the commit's epoch
 	unknownEnd int  // times in a row that Kafka did not know the epoch, or the position
 	rivals     rivals
+
+	// Losses, and what somebody said to them (answer.go, adopt.go).
+	word      permission
+	searching bool          // the hold found us locating
+	origin    int64         // where an empty stream begins; -1 not known, or the log start
+	gaps      []mapping.Gap // to be written behind the open marker
+	cutAt     int64         // from there on Kafka has another history; noCut, -1 unknown
+	skipTo    int64         // offsets below it were given up; 0: none
+	rewind    bool          // the group's commit is above the position, and is to be overwritten
+	await     int64         // Kafka's log must reach this offset first; -1
+	adopting  bool
+	comparing *comparison
+	compared  bool
+	lastGap   mapping.Gap // acknowledged last
 
 	// The writer.
 	session   uint64
@@ -119,7 +136,7 @@ type Machine struct {
 func NewMachine(cfg Config, a Assignment) *Machine {
 	m := &Machine{
 		cfg: cfg, a: a, id: a.Identity.Hash(), phase: locating, first: true,
-		from: -1, taken: -1, lastData: -1, suspect: -1, epoch: -1,
+		from: -1, taken: -1, lastData: -1, suspect: -1, epoch: -1, origin: -1, cutAt: noCut, await: -1,
 		mine: map[string]bool{}, pos: position{durable: -1, epoch: -1}, floor: position{durable: -1, epoch: -1},
 		marked: offsets.Mark{Offset: -1, Epoch: -1},
 	}
@@ -163,6 +180,8 @@ func (m *Machine) Step(now time.Duration, ev Event) []Action {
 		m.pump()
 	case Tick:
 		m.tick()
+	case Resume:
+		m.resumed(ev)
 	default:
 		m.reply(ev)
 	}
@@ -173,7 +192,7 @@ func (m *Machine) Step(now time.Duration, ev Event) []Action {
 // requests that nobody waits for any more are ignored: what they did, if
 // anything, the next reading shows.
 func (m *Machine) reply(ev Event) {
-	if m.phase != locating && m.phase != acquiring {
+	if m.phase == draining || m.phase == held {
 		return
 	}
 	switch ev := ev.(type) {
@@ -201,6 +220,22 @@ func (m *Machine) reply(ev Event) {
 		if ev.ID == m.request {
 			m.ranged(ev)
 		}
+	case Located:
+		if ev.ID == m.request {
+			m.located(ev)
+		}
+	case Recalled:
+		if ev.ID == m.request {
+			m.recalled(ev)
+		}
+	case Overwritten:
+		if ev.ID == m.request {
+			m.overwritten(ev)
+		}
+	case DeadLettered:
+		if ev.ID == m.request {
+			m.posted(ev)
+		}
 	}
 }
 
@@ -209,6 +244,7 @@ func (m *Machine) acquire(reason Cause) {
 	m.phase = acquiring
 	m.count.Acquisitions[reason]++
 	m.looked, m.bare, m.created, m.unknownEnd = false, false, false, 0
+	m.gaps, m.cutAt, m.await, m.comparing = nil, noCut, -1, nil
 	m.rivals.settled()
 	m.ask()
 }
@@ -228,7 +264,7 @@ func (m *Machine) asked(ev Asked) {
 			m.wait(2*time.Second, m.ask)
 			return
 		}
-		m.stop(S2Behind, fmt.Sprintf("the stream ends at sequence number %d, but records up to %d were acknowledged", ev.Tail, m.floor.next))
+		m.behind(-1, fmt.Sprintf("the stream ends at sequence number %d, but records up to %d were acknowledged", ev.Tail, m.floor.next), func() { m.asked(ev) })
 		return
 	}
 	m.looked, m.tail = false, ev.Tail
@@ -260,7 +296,7 @@ func (m *Machine) createdStream(ev Created) {
 func (m *Machine) fenceOn(seen string) {
 	m.seen, m.token = seen, m.freshToken()
 	m.mine[m.token] = true
-	m.do(Fence{ID: m.nextRequest(), Token: m.token, Seen: seen})
+	m.do(Fence{ID: m.nextRequest(), Token: m.token, Seen: seen, Tail: m.tail})
 }
 
 func (m *Machine) fenced(ev Fenced) {
@@ -283,7 +319,10 @@ func (m *Machine) fenced(ev Fenced) {
 // is found.
 func (m *Machine) positioned(p position, fresh bool) {
 	m.found, m.fresh, m.stirred, m.passing = p, fresh, false, false
-	if fresh && m.from >= 0 {
+	switch {
+	case fresh && m.origin >= 0:
+		m.found.durable = m.origin - 1
+	case fresh && m.from >= 0:
 		m.found.durable = m.from - 1
 	}
 	m.check(p) // 4: then, if both sides agree, repositioned and takeOver
@@ -292,8 +331,14 @@ func (m *Machine) positioned(p position, fresh bool) {
 // 5. Drop what is there already, and go on behind it. The open marker goes
 // first: it fixes the position in the stream also when nothing follows yet.
 func (m *Machine) takeOver() {
+	if m.rewind && m.marked.Offset > m.found.durable+1 {
+		m.overwrite() // and then again
+		return
+	}
+	m.rewind = false
 	m.dropThrough(m.found.durable)
-	m.pos, m.suspect, m.unknownEnd = position{m.found.durable, m.found.epoch, m.fence + 1}, -1, 0
+	m.pos, m.suspect, m.unknownEnd = m.found, -1, 0
+	m.pos.next = m.fence + 1
 	if !m.fresh { // where a stream starts, nobody has acknowledged yet
 		m.raiseFloor(m.found)
 	}
@@ -309,6 +354,13 @@ func (m *Machine) takeOver() {
 		V: 1, Cluster: id.Cluster, Topic: id.Topic, TopicID: id.TopicUUID(), Partition: id.Partition,
 		Group: m.cfg.Group, Bridge: m.cfg.Bridge, Resume: m.found.durable + 1, Epoch: epoch,
 	}))
+	for _, g := range m.gaps {
+		m.send(mapping.GapMarker(g))
+	}
+	m.gaps = nil
+	if m.await >= 0 {
+		m.awaitEnd()
+	}
 	m.pump()
 }
 
@@ -341,7 +393,7 @@ func (m *Machine) acked(ev Acked) {
 		m.recover(AckMismatch, err)
 		return
 	}
-	m.failures, m.denials, m.trouble, m.hold = 0, 0, nil, Hold{}
+	m.denials, m.hold = 0, Hold{}
 	if _, ok := b.Unfinished(); ok {
 		// The record is not there before its last chunk is. Until then these
 		// sequence numbers prove nothing: position, floor and commits stay.
@@ -350,17 +402,29 @@ func (m *Machine) acked(ev Acked) {
 		return
 	}
 	m.pos.next = ev.End
-	if _, last, ok := b.Span(); ok {
-		m.pos.durable, m.pos.epoch = last, b.Epoch()
+	_, last, data := b.Span()
+	switch {
+	case b.Gap() != nil:
+		m.givenUp(*b.Gap())
+		m.commit(true)
+	case data:
+		m.count.Missing[MissingLegal] += uint64(max(last-m.pos.durable-int64(b.Records()), 0))
+		m.pos.durable, m.pos.epoch, m.pos.covered = last, b.Epoch(), false
 		m.epoch = max(m.epoch, b.Epoch())
 		m.count.Records += uint64(b.Records())
 		m.count.Bytes += uint64(b.Payload())
 		m.completed()
 		m.commit(false)
-	} else if !m.opened {
-		m.opened = true
+	case !m.opened:
+		m.opened, m.adopting = true, false
 		m.commit(true)
 	}
+	// A record that was cut must be through before the pauses become short
+	// again: what fails in its middle each time would else hammer S2.
+	if data || len(m.queue) == 0 {
+		m.failures, m.trouble = 0, nil
+	}
+	m.spent()
 	m.raiseFloor(m.pos)
 	b.Release()
 	m.progressed()
@@ -376,49 +440,6 @@ func (m *Machine) recover(cause Cause, err error) {
 	}
 	m.phase = acquiring
 	m.retry(err, func() { m.acquire(cause) })
-}
-
-// completed lets go of the chunks before the last one of a record.
-func (m *Machine) completed() {
-	for _, b := range m.begun {
-		m.count.Bytes += uint64(b.Payload())
-		b.Release()
-	}
-	clear(m.begun)
-	m.begun = m.begun[:0]
-}
-
-// dropSession ends the session and takes back what it had in flight, in order.
-// A record of which only some chunks were acknowledged comes back whole: nobody
-// may go on in its middle.
-func (m *Machine) dropSession(suspect bool) {
-	if m.open {
-		m.do(Abort{Session: m.session, Suspect: suspect})
-		m.open = false
-	}
-	back := m.begun
-	m.begun = nil
-	for _, b := range m.window.Drain() {
-		_, _, data := b.Span()
-		if _, chunk := b.Unfinished(); data || chunk {
-			back = append(back, b)
-		} else {
-			m.retired = append(m.retired, b) // an open marker; the next acquisition writes its own
-		}
-	}
-	m.queue = append(back, m.queue...)
-	m.permitted = false
-	m.off(lingerTimer, ackTimer, idleTimer)
-}
-
-// inflight is the number of sequence numbers taken behind the position.
-func (m *Machine) inflight() uint64 {
-	n := uint64(0)
-	for _, b := range m.begun {
-		n += uint64(b.Count())
-	}
-	m.window.Each(func(b *mapping.Batch) { n += uint64(b.Count()) })
-	return n
 }
 
 func (m *Machine) nextRequest() uint64 {

@@ -81,7 +81,9 @@ func TestTokensAreFresh(t *testing.T) {
 // Whatever the encoder refuses a record for, the partition stands at it.
 func TestRefusedForAnotherReason(t *testing.T) {
 	m := newTestMachine()
-	m.refuse(5, errors.New("no such thing"))
+	if m.refuse(&mapping.Record{Offset: 5}, errors.New("no such thing")) {
+		t.Error("skipped without anybody's word")
+	}
 	if m.refused == nil || m.refused.Offset != 5 || m.refused.Why != "no such thing" {
 		t.Errorf("refused %+v", m.refused)
 	}

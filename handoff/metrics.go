@@ -10,9 +10,9 @@ import (
 
 // Metrics are what owners report, by topic and partition.
 type Metrics struct {
-	records, bytes, acquisitions *prometheus.CounterVec
-	durable, inflight, held      *prometheus.GaugeVec
-	latency                      *prometheus.HistogramVec
+	records, bytes, acquisitions, missing *prometheus.CounterVec
+	durable, inflight, held               *prometheus.GaugeVec
+	latency                               *prometheus.HistogramVec
 }
 
 // NewMetrics registers the metrics of this package.
@@ -28,6 +28,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		records:      counter("records_acknowledged_total", "Kafka records that S2 acknowledged."),
 		bytes:        counter("bytes_acknowledged_total", "Key and value bytes of the records that S2 acknowledged."),
 		acquisitions: counter("acquisitions_total", "Times that this process set out to become the writer of the stream.", "reason"),
+		missing:      counter("missing_offsets_total", "Kafka offsets that were passed over, by class: compacted_or_transactional are legal, the others stand in gap markers.", "class"),
 		durable:      gauge("durable_offset", "Kafka offset up to which the stream is complete; -1 while nothing is known."),
 		inflight:     gauge("inflight_bytes", "Encoded bytes sent to S2 and not acknowledged yet."),
 		held:         gauge("held", "1 while the partition is held for the reason.", "reason"),
@@ -37,7 +38,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			Buckets: []float64{.005, .02, .05, .1, .25, .5, 1, 5},
 		}, partition),
 	}
-	reg.MustRegister(m.records, m.bytes, m.acquisitions, m.durable, m.inflight, m.held, m.latency)
+	reg.MustRegister(m.records, m.bytes, m.acquisitions, m.missing, m.durable, m.inflight, m.held, m.latency)
 	return m
 }
 

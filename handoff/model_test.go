@@ -71,6 +71,11 @@ func (s *stream) append(records []mapping.Stored, token *string, seq *uint64) (u
 		switch e.Kind {
 		case mapping.Fence:
 			s.token = string(r.Body)
+		case mapping.GapMark:
+			for o := e.Gap.From; o < e.Gap.To; o++ {
+				s.ever[o] = true // accounted for
+			}
+			s.last = max(s.last, e.Gap.To-1)
 		case mapping.Data:
 			if c := e.Position.Chunk; c != nil && c.Index < c.Count-1 {
 				continue
@@ -186,8 +191,8 @@ func openRecord(id mapping.Identity, group string, resume int64, epoch int32) ma
 	return decode(b.Bytes())[0]
 }
 
-func gapRecord(from, to int64) mapping.Stored {
-	return decode(mapping.GapMarker(mapping.Gap{From: from, To: to, Reason: mapping.ReasonOperator}).Bytes())[0]
+func gapRecord(from, to int64, reason string) mapping.Stored {
+	return decode(mapping.GapMarker(mapping.Gap{From: from, To: to, Reason: reason}).Bytes())[0]
 }
 
 // record is a Kafka record of the tests.

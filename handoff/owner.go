@@ -2,6 +2,7 @@ package handoff
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 	"time"
@@ -87,16 +88,25 @@ type answer struct {
 // giveUp is a Release with its deadline.
 type giveUp struct{ within time.Duration }
 
+// told is an operator's answer, with who waits to hear whether it fits.
+type told struct {
+	answer Answer
+	reply  chan<- error // takes one without blocking
+}
+
 func (fetch) event()  {}
 func (answer) event() {}
 func (giveUp) event() {}
+func (told) event()   {}
 
 // Start begins to own a partition. The context ends everything at once, as a
 // crash would; the ordinary ends are Release and Abandon.
 func Start(ctx context.Context, opt Options, a Assignment, p Partition, s Stream) *Owner {
+	start := time.Now()
+	opt.Zero = start
 	o := &Owner{
 		opt: opt, machine: NewMachine(opt.Config, a), partition: p, stream: s,
-		report: newReport(opt, a.Identity), start: time.Now(), mail: newMailbox(), done: make(chan struct{}),
+		report: newReport(opt, a.Identity), start: start, mail: newMailbox(), done: make(chan struct{}),
 		sessions: map[uint64]*running{},
 	}
 	o.status = o.machine.Status()
@@ -123,7 +133,16 @@ func (o *Owner) Abandon() { o.mail.put(Lost{}) }
 // Resume gives the operator's answer to a hold, and returns when the machine has
 // taken it. The error says in a sentence why it does not fit.
 func (o *Owner) Resume(ctx context.Context, a Answer) error {
-	panic("not written yet")
+	reply := make(chan error, 1)
+	o.mail.put(told{a, reply})
+	select {
+	case err := <-reply:
+		return err
+	case <-o.done:
+		return errors.New("the partition is being given up by this process")
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // Done is closed when the owner has ended: it will mark nothing any more.
@@ -184,6 +203,12 @@ func (o *Owner) take(ev Event) {
 	case giveUp:
 		o.drainBy = max(o.now()+ev.within, 1) // 0 is: not given up
 		o.step(Release{})
+	case told:
+		err := o.machine.unfit(ev.answer)
+		ev.reply <- err
+		if err == nil {
+			o.step(Resume{ev.answer})
+		}
 	case answer:
 		o.outstanding--
 		o.slots += ev.slots
@@ -320,7 +345,7 @@ func (o *Owner) openSession(id uint64) Session {
 func (o *Owner) request(a Action) {
 	o.outstanding++
 	ctx, slots := o.ctx, 0
-	if o.slots == 0 {
+	if _, letter := a.(DeadLetter); o.slots == 0 && !letter {
 		slots = 1
 	}
 	o.work.Go(func() {
@@ -352,8 +377,18 @@ func (o *Owner) perform(ctx context.Context, a Action) Event {
 		start, end, err := o.partition.Range(ctx)
 		return Ranged{a.ID, start, end, err}
 	case EpochEnd:
-		end, err := o.partition.EpochEnd(ctx, a.Epoch)
-		return EpochEnded{a.ID, end, err}
+		of, end, err := o.partition.EpochEnd(ctx, a.Epoch)
+		return EpochEnded{a.ID, of, end, err}
+	case Locate:
+		offset, err := o.partition.Locate(ctx, a.Start)
+		return Located{a.ID, offset, err}
+	case Recall:
+		records, err := o.partition.Records(ctx, a.First, a.Last)
+		return Recalled{a.ID, records, err}
+	case Overwrite:
+		return Overwritten{a.ID, a.Mark, o.partition.Overwrite(ctx, a.Mark)}
+	case DeadLetter:
+		return DeadLettered{a.ID, o.partition.DeadLetter(ctx, a.Letter)}
 	}
 	panic("handoff: no such request")
 }

@@ -35,8 +35,9 @@ type world struct {
 	sessions []*session
 	marks    []offsets.Mark
 	seeks    []Seek
-	suspects int // calls of Suspect
-	held     int // what Held reported in all
+	suspects int     // calls of Suspect
+	letters  []int64 // offsets in the dead letter topic
+	held     int     // what Held reported in all
 	done     <-chan struct{}
 }
 
@@ -129,14 +130,39 @@ func (w *world) Held(delta int) {
 
 func (w *world) Range(context.Context) (int64, int64, error) { return 0, 1000, nil }
 
-func (w *world) EpochEnd(ctx context.Context, _ int32) (int64, error) {
+func (w *world) EpochEnd(ctx context.Context, epoch int32) (int32, int64, error) {
 	w.mu.Lock()
 	hook := w.onEpoch
 	w.mu.Unlock()
 	if hook != nil {
-		return hook(ctx)
+		end, err := hook(ctx)
+		return epoch, end, err
 	}
-	return 1000, nil
+	return epoch, 1000, nil
+}
+
+func (w *world) Locate(context.Context, StartPolicy) (int64, error) { return 500, nil }
+
+func (w *world) Records(_ context.Context, first, last int64) (all []mapping.Record, err error) {
+	for ; first <= last; first++ {
+		all = append(all, record(first, 1))
+	}
+	return all, nil
+}
+
+func (w *world) Overwrite(_ context.Context, m offsets.Mark) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.alive("Overwrite")
+	w.marks = append(w.marks, m)
+	return nil
+}
+
+func (w *world) DeadLetter(_ context.Context, l Letter) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.letters = append(w.letters, l.Record.Offset)
+	return nil
 }
 
 func (w *world) Ask(ctx context.Context) (uint64, string, bool, error) {
@@ -160,10 +186,14 @@ func (w *world) Create(context.Context) error {
 	return nil
 }
 
-func (w *world) Fence(_ context.Context, token, seen string) (uint64, error) {
+func (w *world) Fence(_ context.Context, token, seen string, tail uint64) (uint64, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.s2.append([]mapping.Stored{fenceRecord(token)}, &seen, nil)
+	match := &tail
+	if seen != "" {
+		match = nil
+	}
+	return w.s2.append([]mapping.Stored{fenceRecord(token)}, &seen, match)
 }
 
 func (w *world) Read(_ context.Context, from uint64, count int) ([]mapping.Stored, error) {

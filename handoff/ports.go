@@ -30,9 +30,10 @@ type Reading interface {
 type Log interface {
 	// Range asks for the log start offset and the high watermark.
 	Range(ctx context.Context) (start, end int64, err error)
-	// EpochEnd asks for the end offset of a leader epoch; -1: Kafka does not
-	// know the epoch. errors.ErrUnsupported: the broker cannot tell.
-	EpochEnd(ctx context.Context, epoch int32) (end int64, err error)
+	// EpochEnd asks for the end offset of a leader epoch, or of the highest one
+	// below it that Kafka had (of says which); -1: Kafka does not know the epoch.
+	// errors.ErrUnsupported: the broker cannot tell.
+	EpochEnd(ctx context.Context, epoch int32) (of int32, end int64, err error)
 	// Locate gives the offset of a start, never FromEarliest or FromOffset.
 	Locate(ctx context.Context, start StartPolicy) (offset int64, err error)
 	// Records reads the data records from offset first to offset last, both

@@ -27,6 +27,7 @@ type readback struct {
 	why     purpose
 	id      mapping.Identity
 	token   string // lookForPosition: the body of the fence at top - 1
+	adopt   bool   // what is not ours is passed over: an operator said so, and it was compared
 	top     uint64 // nothing at or above it is wanted
 	lo, hi  uint64 // the stretch
 	at      uint64 // the next sequence number of it to read
@@ -182,7 +183,11 @@ func (r *readback) look(n numbered) (f finding, why string, open *mapping.Open, 
 		return foundHere, "", nil, true
 	case mapping.OpenMark:
 		r.behind(n.seq)
-		if !ours(e.Open, r.id) {
+		switch {
+		case r.adopt || ours(e.Open, r.id):
+		case r.marker:
+			return foundHere, "", nil, true // adopted, when our open marker was written
+		default:
 			return foundAlien, fmt.Sprintf("the open marker at sequence number %d is of %s", n.seq, describe(e.Open)), e.Open, true
 		}
 		if !r.marker {
@@ -193,11 +198,17 @@ func (r *readback) look(n numbered) (f finding, why string, open *mapping.Open, 
 		if !r.marker {
 			r.pos.durable = e.Gap.To - 1
 		}
+		r.pos.covered = e.Gap.Reason == mapping.ReasonTruncation && r.pos.durable == e.Gap.To-1
 		return foundHere, "", nil, true // whatever epoch stands below it is of another history
 	case mapping.Unsupported:
 		return foundNewer, fmt.Sprintf("record %d: %s", n.seq, e.Why), nil, true
 	default:
-		return foundAlien, fmt.Sprintf("record %d: %s", n.seq, e.Why), nil, true
+		switch {
+		case r.marker: // adopted, when our open marker was written
+			return foundHere, "", nil, true
+		case !r.adopt:
+			return foundAlien, fmt.Sprintf("record %d: %s", n.seq, e.Why), nil, true
+		}
 	}
 	return 0, "", nil, false
 }

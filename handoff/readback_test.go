@@ -65,7 +65,7 @@ func TestReadbackAgreesWithReadingForwards(t *testing.T) {
 				put(chunkRecord(offset, epoch, 0, 2), chunkRecord(offset, epoch, 1, 2))
 				offset++
 			case k == 5:
-				put(gapRecord(offset, offset+4))
+				put(gapRecord(offset, offset+4, mapping.ReasonOperator))
 				offset += 4
 			case k == 6:
 				put(trimRecord(0))

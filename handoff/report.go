@@ -50,6 +50,14 @@ func (r *report) status(now time.Duration, s Status) {
 			r.metrics.all.acquisitions.WithLabelValues(r.metrics.with(Cause(cause).String())...).Add(float64(more))
 		}
 	}
+	for class, n := range s.Missing {
+		if more := n - last.Missing[class]; more > 0 {
+			r.metrics.all.missing.WithLabelValues(r.metrics.with(Missing(class).String())...).Add(float64(more))
+		}
+	}
+	if g := s.LastGap; g != last.LastGap {
+		r.log.Warn("gap marker written: these offsets are not in the stream", "reason", g.Reason, "from", g.From, "to", g.To, "offsets", g.To-g.From)
+	}
 	if s.Durable != last.Durable {
 		r.metrics.durable.Set(float64(s.Durable))
 	}
@@ -75,7 +83,11 @@ func (r *report) hold(before, after Hold) {
 	}
 	r.metrics.all.held.WithLabelValues(r.metrics.with(string(after.Reason))...).Set(1)
 	if after.Reason != before.Reason {
-		r.log.Error("partition held", "reason", string(after.Reason), "detail", after.Detail, "next", after.Reason.Next())
+		args := []any{"reason", string(after.Reason), "detail", after.Detail, "next", after.Reason.Next()}
+		if after.To > after.From {
+			args = append(args, "lost_from", after.From, "lost_to", after.To)
+		}
+		r.log.Error("partition held", args...)
 	}
 }
 

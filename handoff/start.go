@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"kafka-s2-bridge/mapping"
 )
 
 // begin: with a commit of ours, reading starts there and S2 is not asked before
@@ -17,6 +19,7 @@ func (m *Machine) begin() {
 // readFrom reads the stream backwards from top (exclusive).
 func (m *Machine) readFrom(top uint64, why purpose) {
 	m.reading = newReadback(why, m.a.Identity, top, m.token)
+	m.reading.adopt = m.adopting
 	m.readPage()
 }
 
@@ -27,6 +30,10 @@ func (m *Machine) readPage() {
 
 func (m *Machine) page(ev Page) {
 	r := &m.reading
+	if m.comparing != nil {
+		m.content(ev)
+		return
+	}
 	if ev.Err != nil {
 		m.readAgain(ev.Err)
 		return
@@ -74,6 +81,9 @@ func (m *Machine) readAgain(err error) {
 // stand takes a position that was read.
 func (m *Machine) stand(p position, fresh bool) {
 	if m.phase == acquiring {
+		if m.adopting {
+			p.epoch = -1 // another cluster's, perhaps
+		}
 		m.positioned(p, fresh)
 		return
 	}
@@ -97,6 +107,16 @@ func (m *Machine) prove(reached uint64) {
 		m.positioned(m.floor, false)
 		return
 	}
+	if m.answerTo(PositionUnproven) == AnswerReplay {
+		if m.phase == locating {
+			m.acquire(First)
+			return
+		}
+		m.forget()
+		m.rewind = true
+		m.positioned(position{durable: -1, epoch: -1}, true)
+		return
+	}
 	m.stop(PositionUnproven, fmt.Sprintf("the records below sequence number %d were trimmed or have expired, and no commit proves which Kafka offset the stream has reached", reached))
 }
 
@@ -106,7 +126,44 @@ func (m *Machine) startAnew() {
 	m.askRange()
 }
 
-func (m *Machine) askRange() { m.do(Range{ID: m.nextRequest()}) }
+func (m *Machine) askRange() {
+	if m.fresh && m.from < 0 && !m.begins() {
+		m.do(Locate{ID: m.nextRequest(), Start: m.cfg.Policy.Start})
+		return
+	}
+	m.do(Range{ID: m.nextRequest()})
+}
+
+// begins tells whether it is known where an empty stream begins. What began
+// after the group is copied whole, whatever the policy says of the others.
+func (m *Machine) begins() bool {
+	start := m.cfg.Policy.Start
+	switch {
+	case m.origin >= 0 || start.From == FromEarliest && !m.a.New:
+	case m.a.New:
+		m.origin = 0
+	case start.From == FromOffset:
+		m.origin = start.Offset
+	default:
+		return false
+	}
+	return true
+}
+
+// located: the start is resolved once. The partition is acquired at once: the
+// open marker fixes it, or "latest" would be later each time.
+func (m *Machine) located(ev Located) {
+	if ev.Err != nil {
+		m.retry(fmt.Errorf("ask Kafka where to start: %w", ev.Err), m.askRange)
+		return
+	}
+	m.origin = ev.Offset
+	if m.phase == locating {
+		m.acquire(First)
+		return
+	}
+	m.positioned(m.found, m.fresh)
+}
 
 // startAt ends the search for where to start: nothing was written to S2.
 func (m *Machine) startAt(offset int64, p position) {
@@ -135,7 +192,7 @@ func (m *Machine) repositioned() {
 		return
 	}
 	switch {
-	case m.from < 0 || m.from > m.resume(m.found.durable):
+	case m.from < 0 || m.from > m.reach():
 		m.askRange()
 	case !m.rewritten(): // by what came while Kafka was asked
 		m.takeOver()
@@ -143,6 +200,10 @@ func (m *Machine) repositioned() {
 }
 
 func (m *Machine) ranged(ev Ranged) {
+	if m.phase == flowing {
+		m.endSeen(ev)
+		return
+	}
 	if ev.Err != nil {
 		m.retry(fmt.Errorf("ask Kafka for the partition's range: %w", ev.Err), m.askRange)
 		return
@@ -153,26 +214,27 @@ func (m *Machine) ranged(ev Ranged) {
 	}
 	if m.fresh {
 		m.found.durable = ev.Start - 1
-	}
-	target := m.resume(m.found.durable)
-	switch {
-	case target < ev.Start:
-		m.stop(RetentionLost, fmt.Sprintf("Kafka's log starts at offset %d, the stream ends at %d: offsets %d to %d were deleted before they were copied",
-			ev.Start, m.found.durable, target, ev.Start-1))
-		return
-	case target > ev.End:
-		// A new leader may not have caught up with itself yet.
-		if m.unknownEnd++; m.unknownEnd < 5 {
-			m.wait(2*time.Second, m.askRange)
-			return
+		if m.origin >= 0 {
+			m.found.durable = m.origin - 1
 		}
-		m.stop(Truncated, fmt.Sprintf("Kafka's log ends at offset %d, below %d where the stream goes on", ev.End, target))
+	}
+	if !m.weigh(ev) {
+		return
+	}
+	target := m.reach()
+	switch {
+	case m.phase == locating && (len(m.gaps) > 0 || m.await >= 0):
+		m.acquire(First) // only the writer can leave a marker
 		return
 	case m.phase == locating:
 		m.startAt(target, m.found)
 		return
 	}
 	m.dropAll()
+	if m.await >= 0 {
+		m.takeOver()
+		return
+	}
 	m.seek(target)
 	if m.found.epoch >= 0 {
 		// The client takes a position without looking at epochs, and notices
@@ -181,6 +243,54 @@ func (m *Machine) ranged(ev Ranged) {
 		return
 	}
 	m.takeOver()
+}
+
+// weigh compares where the copy goes on with what Kafka has. What is lost is
+// given up, or the partition is held: false.
+func (m *Machine) weigh(ev Ranged) bool {
+	m.gaps, m.await = nil, -1
+	if m.cutAt != noCut {
+		from := m.cutAt
+		if from < 0 {
+			from = min(ev.Start, m.found.durable)
+		}
+		m.giveUp(mapping.ReasonTruncation, from, m.found.durable+1)
+	}
+	if m.skipTo > m.reach() {
+		m.giveUp(mapping.ReasonOperator, m.reach(), m.skipTo)
+	}
+	target := m.reach()
+	switch {
+	case target < ev.Start && m.answerTo(RetentionLost) == AnswerGap:
+		m.giveUp(mapping.ReasonRetention, target, ev.Start)
+	case target < ev.Start:
+		m.stopAt(Hold{Reason: RetentionLost, From: target, To: ev.Start, Detail: fmt.Sprintf(
+			"Kafka's log starts at offset %d, the stream ends at %d: offsets %d to %d were deleted before they were copied",
+			ev.Start, m.found.durable, target, ev.Start-1)})
+		return false
+	case target <= ev.End:
+	case m.expected():
+		m.await = target
+	case m.unknownEnd < 4:
+		// A new leader may not have caught up with itself yet.
+		m.unknownEnd++
+		m.wait(2*time.Second, m.askRange)
+		return false
+	default:
+		m.truncated(ev.End, fmt.Sprintf("Kafka's log ends at offset %d, below %d where the stream goes on", ev.End, target))
+		return false
+	}
+	return true
+}
+
+// reach is where reading goes on: behind the position, and behind what is given
+// up.
+func (m *Machine) reach() int64 {
+	offset := m.resume(m.found.durable)
+	if n := len(m.gaps); n > 0 {
+		offset = max(offset, m.gaps[n-1].To)
+	}
+	return offset
 }
 
 // raiseFloor notes the highest position seen: a later reading below it means
@@ -196,6 +306,9 @@ func (m *Machine) raiseFloor(p position) {
 func (m *Machine) seek(offset int64) {
 	m.cut++
 	m.from, m.taken, m.lastData = offset, offset-1, m.found.durable
+	if n := len(m.gaps); n > 0 || m.await >= 0 {
+		m.lastData = offset - 1 // the commit must not pass a marker that is on its way
+	}
 	m.passes.Clear()
 	m.do(Seek{Cut: m.cut, Offset: offset, Epoch: m.found.epoch})
 }

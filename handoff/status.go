@@ -17,10 +17,11 @@ const (
 	AckTimeout                 // no ack came
 	KafkaPosition              // Kafka would not go on at our position
 	Recheck                    // a held partition looks again
+	Answered                   // an operator answered a hold
 	causeCount
 )
 
-var causeNames = [causeCount]string{"first", "session_ended", "ack_mismatch", "ack_timeout", "kafka_position", "recheck"}
+var causeNames = [causeCount]string{"first", "session_ended", "ack_mismatch", "ack_timeout", "kafka_position", "recheck", "answered"}
 
 func (c Cause) String() string { return causeNames[c] }
 
@@ -59,12 +60,13 @@ type Counters struct {
 // Status is a snapshot for people and metrics.
 type Status struct {
 	Phase         string
-	Hold          Hold   // zero: not held
-	Trouble       string // last failure that is not overcome yet
-	Durable       int64  // Kafka offset up to which the stream is complete; -1 none or unknown
-	Position      int64  // where the copy stands: the next offset, or behind control records; -1 unknown
-	Next          uint64 // sequence number behind our last record
-	InflightBytes int    // sent and not acknowledged
+	Hold          Hold        // zero: not held
+	Trouble       string      // last failure that is not overcome yet
+	Durable       int64       // Kafka offset up to which the stream is complete; -1 none or unknown
+	Position      int64       // where the copy stands: the next offset, or behind control records; -1 unknown
+	Next          uint64      // sequence number behind our last record
+	InflightBytes int         // sent and not acknowledged
+	LastGap       mapping.Gap // the newest gap marker acknowledged; zero: none
 	Counters
 }
 
@@ -72,7 +74,7 @@ type Status struct {
 func (m *Machine) Status() Status {
 	s := Status{
 		Phase: m.phase.String(), Hold: m.hold, Durable: m.pos.durable, Position: m.position(),
-		Next: m.pos.next, InflightBytes: m.window.Bytes(), Counters: m.count,
+		Next: m.pos.next, InflightBytes: m.window.Bytes(), LastGap: m.lastGap, Counters: m.count,
 	}
 	if m.trouble != nil {
 		s.Trouble = m.trouble.Error()
@@ -101,6 +103,9 @@ func (m *Machine) Held() int {
 	m.window.Each(func(b *mapping.Batch) { n += b.Mem() })
 	for _, b := range m.begun {
 		n += b.Mem()
+	}
+	if l := m.letter; l != nil {
+		n += payload(&l.Record)
 	}
 	return n
 }

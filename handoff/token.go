@@ -13,6 +13,9 @@ import (
 func (m *Machine) judge(token string) {
 	t, known := mapping.ParseToken(token)
 	switch {
+	case m.adopting && m.tail > 0 && !(m.compared && m.mine[token]):
+		m.seen = token
+		m.compare(compareFirst)
 	case token == "" && m.tail > 0 && !m.bare:
 		// Tail and token are two questions: between them the stream may have
 		// been deleted and made anew.

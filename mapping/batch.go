@@ -24,11 +24,12 @@ type Batch struct {
 	records, metered, payload int // of what is kept
 
 	sealed bool
+	gap    *Gap // the batch is this marker
 }
 
 // entry is one S2 record of a batch.
 type entry struct {
-	offset  int64 // Kafka's; noOffset for a marker
+	offset  int64 // Kafka's; of a gap marker the last one that it names; noOffset for an open marker
 	end     int32 // in the buffer
 	metered int32
 	payload int32 // key and value, bytes; of a chunk, what it carries
@@ -117,9 +118,12 @@ func (b *Batch) Mem() int { return b.store.mem() }
 func (b *Batch) Payload() int { return b.payload }
 
 // Span returns the Kafka offsets of the first and the last record that is
-// completed here. It says false if there is none: an empty batch, a marker, or
-// a chunk that is not the last.
+// completed here, or those that a gap marker names. It says false if there is
+// none: an empty batch, an open marker, or a chunk that is not the last.
 func (b *Batch) Span() (first, last int64, ok bool) {
+	if b.gap != nil && b.Count() > 0 {
+		return b.gap.From, b.gap.To - 1, true
+	}
 	if b.records == 0 {
 		return 0, 0, false
 	}
@@ -133,6 +137,9 @@ func (b *Batch) Span() (first, last int64, ok bool) {
 	}
 	return kept[i].offset, kept[j].offset, true
 }
+
+// Gap returns the gap marker that the batch is, or nil.
+func (b *Batch) Gap() *Gap { return b.gap }
 
 // Unfinished returns the Kafka offset of the record that is begun or continued
 // here and not completed. Then nothing else is in the batch, and the record's
@@ -182,8 +189,9 @@ func (b *Batch) EpochThrough(offset int64) int32 {
 }
 
 // DropThrough forgets the records at or below the offset, their chunks
-// included: what is left of a record's batches may be empty (Count is 0). A
-// marker stays. The bytes of the others do not move.
+// included: what is left of a record's batches may be empty (Count is 0). A gap
+// marker goes with its last offset, an open marker stays. The bytes of the others
+// do not move.
 func (b *Batch) DropThrough(offset int64) {
 	kept := b.kept()
 	n := sort.Search(len(kept), func(i int) bool {
@@ -193,7 +201,7 @@ func (b *Batch) DropThrough(offset int64) {
 		return
 	}
 	for _, e := range kept[:n] {
-		if e.last {
+		if e.last && b.gap == nil {
 			b.records--
 		}
 		b.metered -= int(e.metered)

@@ -184,10 +184,24 @@ func TestDropThrough(t *testing.T) {
 		}
 	}
 
-	m := GapMarker(Gap{From: 1, To: 2, Reason: ReasonOperator})
-	m.DropThrough(100)
-	if _, _, ok := m.Span(); ok || m.Count() != 1 || m.Records() != 0 || m.Epoch() != -1 || m.EpochThrough(100) != -1 {
-		t.Error("a marker is not one record without an offset")
+	open := OpenMarker(testOpen)
+	open.DropThrough(100)
+	if _, _, ok := open.Span(); ok || open.Count() != 1 || open.Records() != 0 || open.Epoch() != -1 || open.EpochThrough(100) != -1 || open.Gap() != nil {
+		t.Error("an open marker is not one record without an offset")
+	}
+
+	// A gap stands where its records would: it is in the stream with the last
+	// of them, and not before.
+	gap := GapMarker(Gap{From: 5, To: 8, Reason: ReasonOperator})
+	gap.DropThrough(6)
+	if first, last, ok := gap.Span(); !ok || first != 5 || last != 7 || gap.Count() != 1 || gap.Records() != 0 || gap.Epoch() != -1 || gap.Gap() == nil {
+		t.Errorf("a gap of 5 to 7 spans %d to %d, %t; %d records", first, last, ok, gap.Records())
+	}
+	if gap.DropThrough(7); gap.Count() != 0 || gap.Records() != 0 {
+		t.Error("a gap that is in the stream is still there")
+	}
+	if _, _, ok := gap.Span(); ok {
+		t.Error("a dropped gap has a span")
 	}
 }
 

@@ -81,7 +81,7 @@ func OpenMarker(m Open) *Batch {
 	if why := m.check(); why != "" {
 		panic("mapping: open marker: " + why)
 	}
-	return markerBatch(markerOpen, m)
+	return markerBatch(markerOpen, m, noOffset)
 }
 
 // GapMarker returns a sealed batch with one gap marker. It panics on a marker
@@ -91,10 +91,12 @@ func GapMarker(g Gap) *Batch {
 	if why := g.check(); why != "" {
 		panic("mapping: gap marker: " + why)
 	}
-	return markerBatch(markerGap, g)
+	b := markerBatch(markerGap, g, g.To-1)
+	b.gap = &g
+	return b
 }
 
-func markerBatch(kind string, v any) *Batch {
+func markerBatch(kind string, v any, offset int64) *Batch {
 	var buf bytes.Buffer
 	enc := json.NewEncoder(&buf)
 	enc.SetEscapeHTML(false) // a reader should see names as they are
@@ -108,7 +110,7 @@ func markerBatch(kind string, v any) *Batch {
 	b.store = b.store.grow(s.wire())
 	b.store.buf = appendMarker(b.store.buf, kind, body, s)
 	b.store.entries = append(b.store.entries, entry{
-		offset: noOffset, epoch: noEpoch, end: int32(len(b.store.buf)), metered: int32(s.metered),
+		offset: offset, epoch: noEpoch, last: offset != noOffset, end: int32(len(b.store.buf)), metered: int32(s.metered),
 	})
 	b.metered = s.metered
 	b.Seal()

@@ -34,7 +34,7 @@ func (p Packer) Pack(queue []*Batch, r *Record, hint int) ([]*Batch, error) {
 	switch {
 	case s.metered > MaxMetered && p.NoChunks:
 		return queue, &Refused{Offset: r.Offset, Size: s.metered, Limit: MaxMetered,
-			Why: "it is larger than one S2 record may be, and is not to be cut into chunks"}
+			Large: true, Why: "it is larger than one S2 record may be, and is not to be cut into chunks"}
 	case s.metered > MaxMetered:
 		return packChunks(queue, r, hint)
 	case s.wire() > MaxEncoded:

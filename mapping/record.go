@@ -1,6 +1,10 @@
 package mapping
 
-import "github.com/twmb/franz-go/pkg/kgo"
+import (
+	"bytes"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+)
 
 // Header is a header of a Kafka record. A nil Value is null, which Kafka
 // keeps apart from an empty one.
@@ -86,3 +90,30 @@ func millis(r *kgo.Record) int64 {
 	// right brings the sign down.
 	return int64((uint64(ns)>>6)*inverse15625<<6) >> 6
 }
+
+// Differs names the first part in which two records at the same offset are not
+// the same; "": none. Leader epochs are not looked at: another cluster counts
+// its own.
+func (r *Record) Differs(other *Record) string {
+	switch {
+	case r.Offset != other.Offset:
+		return "offset"
+	case !same(r.Key, other.Key):
+		return "key"
+	case !same(r.Value, other.Value):
+		return "value"
+	case r.Timestamp != other.Timestamp || r.TimestampType != other.TimestampType:
+		return "timestamp"
+	case len(r.Headers) != len(other.Headers):
+		return "number of headers"
+	}
+	for i, h := range r.Headers {
+		if h.Key != other.Headers[i].Key || !same(h.Value, other.Headers[i].Value) {
+			return "headers"
+		}
+	}
+	return ""
+}
+
+// same keeps null apart from empty.
+func same(a, b []byte) bool { return (a == nil) == (b == nil) && bytes.Equal(a, b) }

@@ -54,3 +54,28 @@ func TestTimestampsThatWrapInKgo(t *testing.T) {
 		}
 	}
 }
+
+// Every part of a record counts, null apart from empty; the epoch does not.
+func TestDiffers(t *testing.T) {
+	base := func() Record {
+		return Record{Offset: 7, LeaderEpoch: 3, Timestamp: 5, Key: []byte("k"), Value: []byte{}, Headers: []Header{{Key: "a", Value: []byte("1")}, {Key: "", Value: nil}}}
+	}
+	for want, change := range map[string]func(*Record){
+		"":                  func(r *Record) { r.LeaderEpoch = 9 },
+		"offset":            func(r *Record) { r.Offset++ },
+		"key":               func(r *Record) { r.Key = nil },
+		"value":             func(r *Record) { r.Value = nil },
+		"timestamp":         func(r *Record) { r.TimestampType = LogAppendTime },
+		"number of headers": func(r *Record) { r.Headers = r.Headers[:1] },
+		"headers":           func(r *Record) { r.Headers[1].Value = []byte{} },
+	} {
+		a, b := base(), base()
+		change(&b)
+		if got := a.Differs(&b); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+		if got := b.Differs(&a); got != want {
+			t.Errorf("the other way round: %q, want %q", got, want)
+		}
+	}
+}

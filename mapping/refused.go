@@ -9,6 +9,7 @@ type Refused struct {
 	Size   int    // bytes that the record needs; 0 if its size is not the reason
 	Limit  int    // bytes that it may have; 0 likewise
 	Why    string // the reason, a clause without a full stop
+	Large  bool   // it would go in chunks, were they allowed
 }
 
 func (r *Refused) Error() string {
@@ -16,5 +17,5 @@ func (r *Refused) Error() string {
 	if r.Limit > 0 {
 		sizes = fmt.Sprintf(" (%d bytes, the limit is %d)", r.Size, r.Limit)
 	}
-	return fmt.Sprintf("the record at offset %d cannot be bridged: %s%s; the partition waits at it", r.Offset, r.Why, sizes)
+	return fmt.Sprintf("the record at offset %d cannot be bridged: %s%s", r.Offset, r.Why, sizes)
 }

@@ -121,8 +121,9 @@ func (p *partition) listOffset(ctx context.Context, timestamp int64) (int64, err
 	return 0, errors.New("kafka did not answer for the partition")
 }
 
-// EpochEnd asks the leader where an epoch ends in its log.
-func (p *partition) EpochEnd(ctx context.Context, epoch int32) (int64, error) {
+// EpochEnd asks the leader where an epoch ends in its log, or the one before it
+// where it never had that.
+func (p *partition) EpochEnd(ctx context.Context, epoch int32) (of int32, end int64, err error) {
 	rp := kmsg.NewOffsetForLeaderEpochRequestTopicPartition()
 	rp.Partition, rp.CurrentLeaderEpoch, rp.LeaderEpoch = p.key.partition, -1, epoch
 	rt := kmsg.NewOffsetForLeaderEpochRequestTopic()
@@ -132,20 +133,20 @@ func (p *partition) EpochEnd(ctx context.Context, epoch int32) (int64, error) {
 	for _, shard := range p.s.client.RequestSharded(ctx, req) {
 		switch {
 		case errors.Is(shard.Err, kerr.UnsupportedVersion):
-			return 0, errors.ErrUnsupported
+			return 0, 0, errors.ErrUnsupported
 		case shard.Err != nil:
-			return 0, shard.Err
+			return 0, 0, shard.Err
 		}
 		for _, t := range shard.Resp.(*kmsg.OffsetForLeaderEpochResponse).Topics {
 			for _, r := range t.Partitions {
 				if r.EndOffset < 0 {
 					p.s.client.ForceMetadataRefresh()
 				}
-				return r.EndOffset, kerr.ErrorForCode(r.ErrorCode)
+				return r.LeaderEpoch, r.EndOffset, kerr.ErrorForCode(r.ErrorCode)
 			}
 		}
 	}
-	return 0, errors.New("kafka did not answer for the partition")
+	return 0, 0, errors.New("kafka did not answer for the partition")
 }
 
 // deliver hands a fetch to the owner.

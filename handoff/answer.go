@@ -1,0 +1,227 @@
+package handoff
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"kafka-s2-bridge/mapping"
+	"kafka-s2-bridge/offsets"
+)
+
+// What follows is for losses: Kafka or S2 no longer has what an exact copy
+// needs. Without an answer the partition is held. With one, given once or in
+// advance, it goes on, and what is given up stands in the stream:
+//
+//	    durable          Kafka's log start
+//	7  8  9 |  10 11 12 13  | 14 15
+//	        |  gone         |
+//	fence, open{resume 10}, gap{10 to 14, retention}, 14, 15 ...
+//
+// Whether a marker has landed is never remembered: each acquisition finds the
+// loss anew, or finds the marker.
+
+// permission is an operator's answer, until it has done its work.
+type permission struct {
+	answer Answer // "": none
+	to     Hold
+}
+
+// answerTo is what somebody said to a hold, once or in advance; "" nothing.
+func (m *Machine) answerTo(r Reason) Answer {
+	if m.word.answer != "" && m.word.to.Reason == r {
+		return m.word.answer
+	}
+	return m.cfg.Policy.Standing[r]
+}
+
+// unfit says why an answer cannot be taken.
+func (m *Machine) unfit(a Answer) error {
+	if m.phase != held {
+		return fmt.Errorf("the partition is not held: it is %s", m.phase)
+	}
+	fits := m.hold.Reason.Answers()
+	switch {
+	case a == AnswerNewStream && slices.Contains(fits, a):
+		return fmt.Errorf("stream.name must contain {topic_id} for that: change it and restart the bridge")
+	case !slices.Contains(fits, a):
+		names := make([]string, len(fits))
+		for i, f := range fits {
+			names[i] = string(f)
+		}
+		return fmt.Errorf("%q does not fit: the partition is held (%s), which takes %s", a, m.hold.Reason, strings.Join(names, ", "))
+	}
+	return nil
+}
+
+// resumed takes the operator's answer. It gives leave, no more: what is really
+// lost is looked for again, from the beginning.
+func (m *Machine) resumed(ev Resume) {
+	if m.unfit(ev.Answer) != nil {
+		return
+	}
+	m.word = permission{ev.Answer, m.hold}
+	m.adopting, m.compared = ev.Answer == AnswerAdopt, false
+	m.failures = 0
+	m.off(waitTimer)
+	m.lookAgain(Answered)
+}
+
+// lookAgain leaves a hold. Where no record has come yet there is still nothing
+// to acquire for, unless something has to be written.
+func (m *Machine) lookAgain(why Cause) {
+	if m.searching && (m.word.answer == "" || m.word.answer == AnswerRetry) {
+		m.phase = locating
+		m.ask()
+		return
+	}
+	m.acquire(why)
+}
+
+// behind: S2 has less than it acknowledged. from is the first offset that it
+// may lack, -1 unknown; goOn is taken where somebody said what to do.
+func (m *Machine) behind(from int64, detail string, goOn func()) {
+	lost := m.floor.durable + 1
+	switch m.answerTo(S2Behind) {
+	case AnswerReplay:
+		m.forget()
+		m.rewind, m.skipTo = true, 0
+	case AnswerGap:
+		m.forget()
+		m.skipTo = max(m.skipTo, lost)
+	default:
+		if from < 0 {
+			from = lost
+		}
+		m.stopAt(Hold{Reason: S2Behind, Detail: detail, From: from, To: lost})
+		return
+	}
+	m.word = permission{} // what it allowed is forgotten already
+	goOn()
+}
+
+// forget gives up what was acknowledged: from here on the stream is as it is.
+func (m *Machine) forget() {
+	m.floor = position{durable: -1, epoch: -1}
+	m.dropAll()
+	m.from = -1
+	m.do(Pause{})
+}
+
+// noCut: the stream holds nothing that Kafka has dropped.
+const noCut = int64(-2)
+
+// truncated: from offset `from` on (-1: unknown) the stream holds a history that
+// Kafka has dropped since.
+func (m *Machine) truncated(from int64, detail string) {
+	to := m.found.durable + 1
+	from = min(from, m.found.durable)
+	if m.answerTo(Truncated) != AnswerGap {
+		m.stopAt(Hold{Reason: Truncated, Detail: detail, From: max(from, 0), To: to})
+		return
+	}
+	if m.phase == locating {
+		m.acquire(First) // only the writer can leave a marker
+		return
+	}
+	// Nothing that was fetched, and no commit behind durable, is of Kafka's
+	// present log for sure.
+	m.dropAll()
+	m.from, m.suspect, m.cutAt = -1, -1, from
+	m.found.epoch, m.found.covered = -1, true
+	m.marked.Last = disbelieved
+	m.askRange()
+}
+
+// expected: a position above the end of Kafka's log is no sign of a truncation,
+// because a marker says so already or because the copy is to begin there.
+func (m *Machine) expected() bool {
+	start := m.cfg.Policy.Start
+	return m.found.covered || (start.From == FromOffset && start.Offset == m.found.durable+1)
+}
+
+// giveUp has a gap marker written behind the open marker.
+func (m *Machine) giveUp(reason string, from, to int64) {
+	m.gaps = append(m.gaps, m.gap(reason, from, to))
+}
+
+func (m *Machine) gap(reason string, from, to int64) mapping.Gap {
+	return mapping.Gap{From: from, To: to, Reason: reason, At: m.cfg.Zero.Add(m.now).UnixMilli()}
+}
+
+// givenUp: a gap marker is acknowledged, and with it the offsets are accounted
+// for.
+func (m *Machine) givenUp(g mapping.Gap) {
+	m.count.Missing[MissingLegal] += uint64(max(g.From-m.pos.durable-1, 0))
+	m.count.Missing[classes[g.Reason]] += uint64(g.To - g.From)
+	m.pos.durable, m.pos.epoch = g.To-1, -1
+	m.pos.covered = g.Reason == mapping.ReasonTruncation
+	m.lastGap = g
+}
+
+// classes tells which class of missing offsets a gap marker's reason is.
+var classes = map[string]Missing{
+	mapping.ReasonRetention:  MissingRetention,
+	mapping.ReasonTruncation: MissingTruncation,
+	mapping.ReasonRefused:    MissingRefused,
+	mapping.ReasonDeadLetter: MissingDeadLetter,
+	mapping.ReasonOperator:   MissingOperator,
+}
+
+// spent takes the operator's word back where it has done its work, or was not
+// needed: it was given for one loss.
+func (m *Machine) spent() {
+	if m.skipTo <= m.pos.durable+1 {
+		m.skipTo = 0
+	}
+	if m.word.answer == "" {
+		return
+	}
+	waits := m.word.to.Reason == RecordRefused && m.pos.durable < m.word.to.From
+	m.window.Each(func(b *mapping.Batch) { waits = waits || b.Gap() != nil })
+	if !waits {
+		m.word = permission{}
+	}
+}
+
+// overwrite commits the lower position before anything is appended. The other
+// way round, a crash between would leave a commit of ours that counts more than
+// the stream holds, and the next owner would ask the operator again.
+func (m *Machine) overwrite() {
+	m.do(Overwrite{ID: m.nextRequest(), Mark: offsets.Mark{Offset: m.found.durable + 1, Epoch: m.epoch, Meta: offsets.Meta{
+		Next: m.found.next, Last: m.found.durable, Parts: m.a.Parts, ID: m.id,
+	}}})
+}
+
+func (m *Machine) overwritten(ev Overwritten) {
+	if ev.Err != nil {
+		m.retry(fmt.Errorf("commit the lower offset: %w", ev.Err), m.overwrite)
+		return
+	}
+	m.marked = ev.Mark
+	m.rewind = false
+	if m.stirred {
+		m.positioned(m.found, m.fresh)
+		return
+	}
+	m.takeOver()
+}
+
+// endEvery is how often Kafka's end is looked at while the position stands above
+// it.
+const endEvery = 5 * time.Second
+
+// awaitEnd: what the stream goes on with does not exist yet. Reading there would
+// be out of range, so the end is watched.
+func (m *Machine) awaitEnd() { m.wait(endEvery, m.askRange) }
+
+func (m *Machine) endSeen(ev Ranged) {
+	if ev.Err != nil || ev.End < m.await {
+		m.awaitEnd()
+		return
+	}
+	m.found = m.pos
+	m.seek(m.await)
+	m.await = -1
+}

@@ -1,0 +1,93 @@
+package handoff
+
+import (
+	"errors"
+	"fmt"
+
+	"kafka-s2-bridge/mapping"
+)
+
+// refuse takes a record that cannot be copied. True: a gap marker stands for it
+// in the queue. False: what is before it still goes, then the partition stands
+// (settled), or the record goes to the dead letter topic.
+func (m *Machine) refuse(r *mapping.Record, err error) (skipped bool) {
+	var why *mapping.Refused
+	if !errors.As(err, &why) {
+		why = &mapping.Refused{Offset: r.Offset, Why: err.Error()}
+	}
+	switch m.refusal(why) {
+	case SkipRecord:
+		m.leaveOut(mapping.ReasonRefused, r.Offset)
+		return true
+	case DeadLetterRecord:
+		m.letter = &Letter{Record: *r, Why: why.Error()}
+	}
+	m.refused = why
+	m.do(Pause{})
+	return false
+}
+
+func (m *Machine) refusal(r *mapping.Refused) Refusal {
+	switch {
+	case m.word.answer == AnswerGap && m.word.to.Reason == RecordRefused && m.word.to.From == r.Offset:
+		return SkipRecord
+	case r.Large:
+		return m.cfg.Policy.Large
+	}
+	return m.cfg.Policy.Refused
+}
+
+// leaveOut puts a gap marker where the record would be.
+func (m *Machine) leaveOut(reason string, offset int64) {
+	m.queue = append(m.queue, mapping.GapMarker(m.gap(reason, offset, offset+1)))
+	m.taken, m.lastData = offset, offset
+}
+
+// settled looks at what is left when nothing is in flight and nothing waits:
+// control records to pass, a record to refuse.
+func (m *Machine) settled() {
+	if m.phase != flowing || !m.opened || m.window.Len() > 0 || len(m.queue) > 0 {
+		return
+	}
+	m.commit(false)
+	r := m.refused
+	switch {
+	case r == nil:
+	case r.Offset <= m.pos.durable: // there already, by another's hand
+		m.refused, m.letter = nil, nil
+		m.found = m.pos
+		m.seek(m.resume(m.pos.durable))
+	case m.letter != nil:
+		m.post()
+	default:
+		m.stopAt(Hold{Reason: RecordRefused, Detail: r.Error() + "; the partition waits at it", From: r.Offset, To: r.Offset + 1})
+	}
+}
+
+// post puts the refused record into the dead letter topic: before the marker
+// that says so, and again where that marker does not get into the stream.
+func (m *Machine) post() {
+	if m.letter != nil && !m.posting {
+		m.posting = true
+		m.do(DeadLetter{ID: m.nextRequest(), Letter: *m.letter})
+	}
+}
+
+func (m *Machine) posted(ev DeadLettered) {
+	if m.letter == nil {
+		return
+	}
+	if ev.Err != nil {
+		m.trouble = fmt.Errorf("put the record at offset %d into the dead letter topic: %w", m.refused.Offset, ev.Err)
+		m.failures++
+		m.wait(m.backoff(), func() { m.posting = false; m.post() })
+		return
+	}
+	offset := m.refused.Offset
+	m.refused, m.letter, m.posting = nil, nil, false
+	m.found = m.pos
+	m.seek(offset + 1)
+	m.from = offset // the marker is what we hold for it
+	m.leaveOut(mapping.ReasonDeadLetter, offset)
+	m.pump()
+}
