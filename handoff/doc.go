@@ -16,11 +16,16 @@
 //	check.go     step 4: do both sides still have the history
 //	readback.go  the position, read backwards from the fence
 //	intake.go    what Kafka serves: records, control records, trouble
+//	flow.go      timers, the window, commits, letting go
 //	start.go     where reading starts, and starts again
 //	token.go     whose stream it is: identities, take-overs, rivals
 //	hold.go      the closed list of reasons for which a partition stops
+//	answer.go    losses, and what an operator says to them: gap markers
+//	refuse.go    records that cannot be copied
+//	adopt.go     a stream that does not look like ours, compared with Kafka
+//	step.go      which event goes where
 //	event.go     events and actions
-//	config.go    what a machine is told
+//	config.go    what a machine is told; policy.go what a topic's policy says
 //	owner.go     the goroutine
 //
 // It must not know how Kafka or S2 are spoken to: it declares the two small

@@ -91,3 +91,33 @@ func TestLog(t *testing.T) {
 		}
 	})
 }
+
+// What is left out is said in the metric and in the log, with exact offsets.
+func TestLeftOut(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		var log bytes.Buffer
+		w.opt.Logger = slog.New(slog.NewTextHandler(&log, nil))
+		w.opt.Policy.Refused = SkipRecord
+		o := w.own(t.Context())
+		synctest.Wait()
+		recs := records(0, 9)
+		recs = append(recs[:3], recs[5:]...) // compacted
+		recs[4].Key = make([]byte, 1<<20)
+		o.Fetched(1, 100, recs)
+		synctest.Wait()
+		want := `
+			# HELP kafka_s2_bridge_missing_offsets_total Kafka offsets that were passed over, by class: compacted_or_transactional are legal, the others stand in gap markers.
+			# TYPE kafka_s2_bridge_missing_offsets_total counter
+			kafka_s2_bridge_missing_offsets_total{class="compacted_or_transactional",partition="7",topic="orders"} 2
+			kafka_s2_bridge_missing_offsets_total{class="refused",partition="7",topic="orders"} 1
+		`
+		if err := testutil.GatherAndCompare(w.metrics, strings.NewReader(want), "kafka_s2_bridge_missing_offsets_total"); err != nil {
+			t.Error(err)
+		}
+		if line := `msg="gap marker written: these offsets are not in the stream" topic=orders partition=7 reason=refused from=6 to=7 offsets=1`; !strings.Contains(log.String(), line) {
+			t.Errorf("the log lacks %q:\n%s", line, log.String())
+		}
+		o.Abandon()
+		gone(o)
+	})
+}
