@@ -129,10 +129,16 @@ func (m *Machine) recycle() {
 func (m *Machine) dropThrough(offset int64) {
 	kept := m.queue[:0]
 	for _, b := range m.queue {
-		if b.DropThrough(offset); b.Count() > 0 {
-			kept = append(kept, b)
-		} else {
+		b.DropThrough(offset)
+		g := b.Gap()
+		switch {
+		case b.Count() == 0:
 			m.retired = append(m.retired, b)
+		case g != nil && g.From <= offset:
+			m.retired = append(m.retired, b)
+			kept = append(kept, mapping.GapMarker(m.gap(g.Reason, offset+1, g.To)))
+		default:
+			kept = append(kept, b)
 		}
 	}
 	clear(m.queue[len(kept):])

@@ -37,9 +37,18 @@ func (m *Machine) refusal(r *mapping.Refused) Refusal {
 	return m.cfg.Policy.Refused
 }
 
-// leaveOut puts a gap marker where the record would be.
+// leaveOut puts a gap marker where the record would be. One marker stands for
+// neighbours that wait together.
 func (m *Machine) leaveOut(reason string, offset int64) {
-	m.queue = append(m.queue, mapping.GapMarker(m.gap(reason, offset, offset+1)))
+	from := offset
+	if n := len(m.queue); n > 0 {
+		if g := m.queue[n-1].Gap(); g != nil && g.Reason == reason && g.To == offset {
+			from = g.From
+			m.retired = append(m.retired, m.queue[n-1])
+			m.queue = m.queue[:n-1]
+		}
+	}
+	m.queue = append(m.queue, mapping.GapMarker(m.gap(reason, from, offset+1)))
 	m.taken, m.lastData = offset, offset
 }
 
