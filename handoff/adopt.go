@@ -98,14 +98,15 @@ func (m *Machine) recalled(ev Recalled) {
 }
 
 // differ says what is not the same at Kafka. Records that Kafka has no more
-// prove nothing; one at least must be there.
+// prove nothing; but the newest must be there. If it is not, Kafka's log may have
+// been cut back below it, and what Kafka wrote there since would be skipped.
 func (c *comparison) differ(kafka []mapping.Record) string {
 	first, last := c.records[0].Offset, c.records[len(c.records)-1].Offset
 	stream := map[int64]*mapping.Record{}
 	for _, r := range c.records {
 		stream[r.Offset] = r
 	}
-	equal := 0
+	equal, newest := 0, false
 	for i := range kafka {
 		k := &kafka[i]
 		if k.Control || k.Offset < first || k.Offset > last {
@@ -121,7 +122,11 @@ func (c *comparison) differ(kafka []mapping.Record) string {
 				return fmt.Sprintf("the record at offset %d is another one in the stream: its %s differs", k.Offset, part)
 			}
 			equal++
+			newest = newest || k.Offset == last
 		}
+	}
+	if equal > 0 && !newest {
+		return fmt.Sprintf("Kafka has no record at offset %d, which is the stream's newest", last)
 	}
 	if equal == 0 {
 		return fmt.Sprintf("Kafka has none of the stream's last records (offsets %d to %d) to compare with", first, last)

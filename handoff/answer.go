@@ -26,12 +26,19 @@ import (
 type permission struct {
 	answer Answer // "": none
 	to     Hold
+	used   bool // by the acquisition under way
 }
 
 // answerTo is what somebody said to a hold, once or in advance; "" nothing.
 func (m *Machine) answerTo(r Reason) Answer {
 	if m.word.answer != "" && m.word.to.Reason == r {
+		m.word.used = true
 		return m.word.answer
+	}
+	for _, w := range m.kept {
+		if w.to.Reason == r {
+			return w.answer
+		}
 	}
 	return m.cfg.Policy.Standing[r]
 }
@@ -61,7 +68,10 @@ func (m *Machine) resumed(ev Resume) {
 	if m.unfit(ev.Answer) != nil {
 		return
 	}
-	m.word = permission{ev.Answer, m.hold}
+	m.word = permission{answer: ev.Answer, to: m.hold}
+	if ev.Answer == AnswerRetry {
+		m.kept = nil
+	}
 	m.adopting, m.compared = ev.Answer == AnswerAdopt, false
 	m.failures = 0
 	m.off(waitTimer)
@@ -73,6 +83,7 @@ func (m *Machine) resumed(ev Resume) {
 func (m *Machine) lookAgain(why Cause) {
 	if m.searching && (m.word.answer == "" || m.word.answer == AnswerRetry) {
 		m.phase = locating
+		m.looked, m.bare, m.unknownEnd = false, false, 0
 		m.ask()
 		return
 	}
@@ -97,12 +108,23 @@ func (m *Machine) behind(from int64, detail string, goOn func()) {
 		m.stopAt(Hold{Reason: S2Behind, Detail: detail, From: from, To: lost})
 		return
 	}
-	m.word = permission{} // what it allowed is forgotten already
+	if m.word.to.Reason == S2Behind {
+		m.word = permission{} // what it allowed is forgotten already
+	}
 	goOn()
 }
 
 // forget gives up what was acknowledged: from here on the stream is as it is.
+// If that is empty, it begins anew, though not as one that nobody ever wrote:
+// see begins.
 func (m *Machine) forget() {
+	m.anew = true
+	switch {
+	case m.floor.next > 0:
+		m.bound = m.floor.durable + 1 // from there on nothing was ever copied
+	case m.bound < 0:
+		m.bound = unbounded
+	}
 	m.floor = position{durable: -1, epoch: -1}
 	m.dropAll()
 	m.from = -1
@@ -117,8 +139,12 @@ const noCut = int64(-2)
 func (m *Machine) truncated(from int64, detail string) {
 	to := m.found.durable + 1
 	from = min(from, m.found.durable)
+	if m.word.to.Reason == Truncated && max(from, 0) < m.word.to.From {
+		m.word = permission{} // it was given for less
+	}
 	if m.answerTo(Truncated) != AnswerGap {
 		m.stopAt(Hold{Reason: Truncated, Detail: detail, From: max(from, 0), To: to})
+		m.suspect = from // Kafka may have said it once, and never say it again
 		return
 	}
 	if m.phase == locating {
@@ -128,17 +154,18 @@ func (m *Machine) truncated(from int64, detail string) {
 	// Nothing that was fetched, and no commit behind durable, is of Kafka's
 	// present log for sure.
 	m.dropAll()
-	m.from, m.suspect, m.cutAt = -1, -1, from
-	m.found.epoch, m.found.covered = -1, true
+	m.from, m.cutAt = -1, from
+	m.suspect = from // until the marker stands: where it is lost, the cut must be found anew
+	m.found.epoch, m.found.covered, m.found.since = -1, true, max(from, 0)
 	m.marked.Last = disbelieved
 	m.askRange()
 }
 
 // expected: a position above the end of Kafka's log is no sign of a truncation,
 // because a marker says so already or because the copy is to begin there.
-func (m *Machine) expected() bool {
+func (m *Machine) expected(end int64) bool {
 	start := m.cfg.Policy.Start
-	return m.found.covered || (start.From == FromOffset && start.Offset == m.found.durable+1)
+	return (m.found.covered && end >= m.found.since) || (start.From == FromOffset && start.Offset == m.found.durable+1)
 }
 
 // giveUp has a gap marker written behind the open marker.
@@ -156,7 +183,9 @@ func (m *Machine) givenUp(g mapping.Gap) {
 	m.count.Missing[MissingLegal] += uint64(max(g.From-m.pos.durable-1, 0))
 	m.count.Missing[classes[g.Reason]] += uint64(g.To - g.From)
 	m.pos.durable, m.pos.epoch = g.To-1, -1
-	m.pos.covered = g.Reason == mapping.ReasonTruncation
+	if m.pos.covered = g.Reason == mapping.ReasonTruncation; m.pos.covered {
+		m.pos.since, m.suspect = g.From, -1
+	}
 	m.lastGap = g
 }
 
@@ -175,13 +204,13 @@ func (m *Machine) spent() {
 	if m.skipTo <= m.pos.durable+1 {
 		m.skipTo = 0
 	}
-	if m.word.answer == "" {
+	if m.word.answer == "" && len(m.kept) == 0 && !m.adopting {
 		return
 	}
 	waits := m.word.to.Reason == RecordRefused && m.pos.durable < m.word.to.From
-	m.window.Each(func(b *mapping.Batch) { waits = waits || b.Gap() != nil })
+	m.window.Each(func(b *mapping.Batch) { waits = waits || b.Gap() != nil && !keep(b) })
 	if !waits {
-		m.word = permission{}
+		m.word, m.kept, m.adopting = permission{}, nil, false
 	}
 }
 
@@ -202,10 +231,20 @@ func (m *Machine) overwritten(ev Overwritten) {
 	m.marked = ev.Mark
 	m.rewind = false
 	if m.stirred {
-		m.positioned(m.found, m.fresh)
+		m.checkAgain()
 		return
 	}
 	m.takeOver()
+}
+
+// checkAgain: Kafka reported trouble since the position was checked. Where a cut
+// was found already the log may have been cut further down by now.
+func (m *Machine) checkAgain() {
+	if m.cutAt != noCut {
+		m.acquire(KafkaPosition)
+		return
+	}
+	m.positioned(m.found, m.fresh)
 }
 
 // endEvery is how often Kafka's end is looked at while the position stands above
@@ -217,7 +256,14 @@ const endEvery = 5 * time.Second
 func (m *Machine) awaitEnd() { m.wait(endEvery, m.askRange) }
 
 func (m *Machine) endSeen(ev Ranged) {
-	if ev.Err != nil || ev.End < m.await {
+	switch {
+	case ev.Err == nil && m.pos.covered && ev.End < m.pos.since:
+		// Cut again, and further down than the marker says; or a new leader that
+		// has not caught up with itself. The acquisition tells.
+		m.dropSession(false)
+		m.acquire(KafkaPosition)
+		return
+	case ev.Err != nil || ev.End < m.await:
 		m.awaitEnd()
 		return
 	}

@@ -27,7 +27,7 @@ func (m *Machine) check(p position) {
 // unasked is for a position that Kafka cannot be asked about: what it said by
 // itself must do.
 func (m *Machine) unasked() {
-	if m.suspect >= 0 && m.suspect <= m.found.durable && !m.found.covered {
+	if m.suspect >= 0 && m.suspect <= m.found.durable && (!m.found.covered || m.suspect < m.found.since) {
 		m.truncated(m.suspect, fmt.Sprintf("Kafka's log was cut back to offset %d, below offset %d which the stream holds", m.suspect, m.found.durable))
 		return
 	}
@@ -78,7 +78,7 @@ func (m *Machine) passEnded(ev EpochEnded) {
 // with a higher leader epoch: it has another history there than the stream.
 func (m *Machine) rewritten() bool {
 	p := m.found
-	if p.epoch < 0 || m.epochThrough(p.durable) <= p.epoch {
+	if p.exact() < 0 || m.epochThrough(p.durable) <= p.epoch {
 		return false
 	}
 	m.truncated(-1, fmt.Sprintf("Kafka now serves other records at or below offset %d, which the stream holds with leader epoch %d", p.durable, p.epoch))
@@ -88,6 +88,10 @@ func (m *Machine) rewritten() bool {
 func (m *Machine) askEpoch() { m.do(EpochEnd{ID: m.nextRequest(), Epoch: m.found.epoch}) }
 
 func (m *Machine) epochEnded(ev EpochEnded) {
+	if m.phase == flowing {
+		m.doubtEnded(ev)
+		return
+	}
 	if m.passing {
 		m.passing = false
 		m.passEnded(ev)
@@ -106,12 +110,12 @@ func (m *Machine) epochEnded(ev EpochEnded) {
 		m.failures++
 		m.wait(m.backoff(), m.askEpoch)
 		return
-	case ev.End <= m.found.durable:
+	case ev.End <= m.found.base:
 		from := ev.End
 		if ev.Of != m.found.epoch {
 			from = -1 // Kafka never had that epoch: what is below may differ too
 		}
-		m.truncated(from, fmt.Sprintf("leader epoch %d ends at offset %d in Kafka's log, but the stream holds records of it up to offset %d", m.found.epoch, ev.End, m.found.durable))
+		m.truncated(from, fmt.Sprintf("leader epoch %d ends at offset %d in Kafka's log, but the stream holds records of it up to offset %d", m.found.epoch, ev.End, m.found.base))
 		return
 	}
 	m.passed(ev.End)

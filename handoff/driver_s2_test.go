@@ -21,7 +21,7 @@ func (d *driver) answer(how string) {
 		d.t.Fatal("nothing was asked")
 	}
 	a := d.pending[0]
-	d.pending = d.pending[1:]
+	d.pending, d.beside = d.pending[1:], d.beside[1:]
 	var err error
 	switch how {
 	case "fails":

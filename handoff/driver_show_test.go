@@ -34,7 +34,8 @@ func (d *driver) watch(a Action) {
 	}
 	switch a := a.(type) {
 	case Ask, Create, Fence, Read, Range, EpochEnd, Locate, Recall, Overwrite, DeadLetter:
-		if d.pending = append(d.pending, a); len(d.pending) > 1 {
+		d.pending, d.beside = append(d.pending, a), append(d.beside, d.m.phase == flowing)
+		if n := len(d.pending); n > 1 && !d.beside[n-2] {
 			d.t.Errorf("%s while another request is under way", d.show(a))
 		}
 	case Open:

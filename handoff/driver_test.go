@@ -25,6 +25,7 @@ type driver struct {
 	mints int
 
 	pending []Action // requests without an answer
+	beside  []bool   // of each: asked while flowing; it is void when the session is dropped
 	fence   Fence    // the last one that did not reach S2
 	sends   []*sending
 	served  []int64 // Kafka offsets with data that were handed to the machine
@@ -109,6 +110,8 @@ func (d *driver) command(f []string) {
 		d.land(args)
 	case "ack":
 		d.ack(args)
+	case "stray": // an ack that nobody expects
+		d.step(Acked{d.m.session, d.s.tail - 1, d.s.tail})
 	case "ended":
 		d.ended(args)
 	case "late-fence": // the fence that failed last is delivered after all

@@ -67,7 +67,7 @@ func (m *Machine) tick() {
 
 // pump sends what may be sent.
 func (m *Machine) pump() {
-	for m.phase == flowing && len(m.queue) > 0 && m.ready() {
+	for m.phase == flowing && !m.doubt.open && len(m.queue) > 0 && m.ready() {
 		if m.cfg.Paced && !m.permitted {
 			if !m.asking {
 				m.asking = true
@@ -131,7 +131,9 @@ func (m *Machine) completed() {
 // A record of which only some chunks were acknowledged comes back whole: nobody
 // may go on in its middle.
 func (m *Machine) dropSession(suspect bool) {
-	m.nextRequest() // what a writer has asked beside its session is void
+	m.nextRequest() // what a writer has asked, or waits for, beside its session is void
+	m.off(waitTimer)
+	m.posting, m.doubt.open = false, false
 	if m.open {
 		m.do(Abort{Session: m.session, Suspect: suspect})
 		m.open = false

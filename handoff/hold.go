@@ -2,6 +2,7 @@ package handoff
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -111,6 +112,11 @@ func (m *Machine) stopAt(h Hold) {
 	m.dropSession(false)
 	m.dropAll()
 	m.from, m.suspect = -1, -1
+	if m.word.used && m.word.to.Reason != h.Reason {
+		m.kept = append(m.kept, m.word) // one loss lies behind the other: both want a word
+	} else if !m.word.used || slices.ContainsFunc(m.kept, func(w permission) bool { return w.to.Reason == h.Reason }) {
+		m.kept = nil
+	}
 	m.gaps, m.await, m.adopting, m.comparing, m.word = nil, -1, false, nil, permission{}
 	m.phase, m.hold = held, h
 	m.nextRequest() // an answer that is under way finds nobody

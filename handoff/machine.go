@@ -33,9 +33,19 @@ func (p phase) String() string { return phaseNames[p] }
 // position is how far a stream is.
 type position struct {
 	durable int64  // Kafka offset up to which it is complete
-	epoch   int32  // leader epoch of the record at exactly that offset, -1 unknown
+	epoch   int32  // leader epoch of the record at base, -1 unknown
+	base    int64  // durable, or the newest record below the gap markers that end there
 	next    uint64 // sequence number behind the last data record or marker of ours
 	covered bool   // a truncation's gap marker ends there: nothing below is of Kafka's present log
+	since   int64  // where that begins
+}
+
+// exact is the epoch of the record at durable itself, -1 unknown.
+func (p position) exact() int32 {
+	if p.base != p.durable {
+		return -1
+	}
+	return p.epoch
 }
 
 // Machine is the owner of one partition, as a pure state machine.
@@ -78,6 +88,7 @@ type Machine struct {
 	refused   *mapping.Refused
 	letter    *Letter // refused goes to the dead letter topic
 	posting   bool    // it is on its way there
+	doubt     doubt   // is it still of Kafka's log
 	suspect   int64   // an offset at or above which Kafka may hold another history; -1 none
 	fruitless int     // Seeks in a row that Kafka answered with trouble alone
 
@@ -101,8 +112,11 @@ type Machine struct {
 
 	// Losses, and what somebody said to them (answer.go, adopt.go).
 	word      permission
+	kept      []permission  // used, but another loss behind theirs wants an answer first
 	searching bool          // the hold found us locating
+	bound     int64         // a stream that is empty now was complete below it; -1: it never held anything
 	origin    int64         // where an empty stream begins; -1 not known, or the log start
+	anew      bool          // an empty stream is one that S2 lost
 	gaps      []mapping.Gap // to be written behind the open marker
 	cutAt     int64         // from there on Kafka has another history; noCut, -1 unknown
 	skipTo    int64         // offsets below it were given up; 0: none
@@ -136,7 +150,7 @@ type Machine struct {
 func NewMachine(cfg Config, a Assignment) *Machine {
 	m := &Machine{
 		cfg: cfg, a: a, id: a.Identity.Hash(), phase: locating, first: true,
-		from: -1, taken: -1, lastData: -1, suspect: -1, epoch: -1, origin: -1, cutAt: noCut, await: -1,
+		from: -1, taken: -1, lastData: -1, suspect: -1, epoch: -1, origin: -1, bound: -1, cutAt: noCut, await: -1,
 		mine: map[string]bool{}, pos: position{durable: -1, epoch: -1}, floor: position{durable: -1, epoch: -1},
 		marked: offsets.Mark{Offset: -1, Epoch: -1},
 	}
@@ -145,6 +159,7 @@ func NewMachine(cfg Config, a Assignment) *Machine {
 		m.floor = position{durable: c.Last, epoch: -1, next: c.Next}
 		m.pos = m.floor
 		m.marked, m.epoch = offsets.Mark(*c), c.Epoch
+		m.bound = c.Offset
 	}
 	return m
 }
@@ -155,12 +170,16 @@ func (m *Machine) acquire(reason Cause) {
 	m.count.Acquisitions[reason]++
 	m.looked, m.bare, m.created, m.unknownEnd = false, false, false, 0
 	m.gaps, m.cutAt, m.await, m.comparing = nil, noCut, -1, nil
+	m.word.used = false
 	m.rivals.settled()
 	m.ask()
 }
 
 // 1. Ask, without touching anything.
-func (m *Machine) ask() { m.do(Ask{ID: m.nextRequest()}) }
+func (m *Machine) ask() {
+	m.comparing = nil
+	m.do(Ask{ID: m.nextRequest()})
+}
 
 func (m *Machine) asked(ev Asked) {
 	if ev.Err != nil {
@@ -231,7 +250,7 @@ func (m *Machine) positioned(p position, fresh bool) {
 	m.found, m.fresh, m.stirred, m.passing = p, fresh, false, false
 	switch {
 	case fresh && m.origin >= 0:
-		m.found.durable = m.origin - 1
+		m.found.durable = m.within(m.origin) - 1
 	case fresh && m.from >= 0:
 		m.found.durable = m.from - 1
 	}
@@ -247,7 +266,10 @@ func (m *Machine) takeOver() {
 	}
 	m.rewind = false
 	m.dropThrough(m.found.durable)
-	m.pos, m.suspect, m.unknownEnd = m.found, -1, 0
+	m.pos, m.unknownEnd = m.found, 0
+	if m.cutAt == noCut {
+		m.suspect = -1
+	}
 	m.pos.next = m.fence + 1
 	if !m.fresh { // where a stream starts, nobody has acknowledged yet
 		m.raiseFloor(m.found)
@@ -268,6 +290,11 @@ func (m *Machine) takeOver() {
 		m.send(mapping.GapMarker(g))
 	}
 	m.gaps = nil
+	if m.adopting && !m.fresh {
+		// Leader epochs below are another cluster's: an empty gap marker keeps the
+		// next owner from asking Kafka for them.
+		m.send(mapping.GapMarker(m.gap(mapping.ReasonOperator, m.found.durable+1, m.found.durable+1)))
+	}
 	if m.await >= 0 {
 		m.awaitEnd()
 	}
@@ -319,14 +346,14 @@ func (m *Machine) acked(ev Acked) {
 		m.commit(true)
 	case data:
 		m.count.Missing[MissingLegal] += uint64(max(last-m.pos.durable-int64(b.Records()), 0))
-		m.pos.durable, m.pos.epoch, m.pos.covered = last, b.Epoch(), false
+		m.pos.durable, m.pos.epoch, m.pos.base, m.pos.covered = last, b.Epoch(), last, false
 		m.epoch = max(m.epoch, b.Epoch())
 		m.count.Records += uint64(b.Records())
 		m.count.Bytes += uint64(b.Payload())
 		m.completed()
 		m.commit(false)
 	case !m.opened:
-		m.opened, m.adopting = true, false
+		m.opened = true
 		m.commit(true)
 	}
 	// A record that was cut must be through before the pauses become short

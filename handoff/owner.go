@@ -210,7 +210,9 @@ func (o *Owner) take(ev Event) {
 			o.step(Resume{ev.answer})
 		}
 	case answer:
-		o.outstanding--
+		if _, letter := ev.ev.(DeadLettered); !letter {
+			o.outstanding--
+		}
 		o.slots += ev.slots
 		o.step(ev.ev)
 		if o.outstanding == 0 {
@@ -343,10 +345,12 @@ func (o *Owner) openSession(id uint64) Session {
 
 // request asks S2 or Kafka in a goroutine that run waits for.
 func (o *Owner) request(a Action) {
-	o.outstanding++
 	ctx, slots := o.ctx, 0
-	if _, letter := a.(DeadLetter); o.slots == 0 && !letter {
-		slots = 1
+	if _, letter := a.(DeadLetter); !letter { // that one may take long, and is no acquisition
+		o.outstanding++
+		if o.slots == 0 {
+			slots = 1
+		}
 	}
 	o.work.Go(func() {
 		if slots > 0 {

@@ -36,6 +36,7 @@ type readback struct {
 
 	pos     position
 	next    bool // pos.next is known
+	gap     bool // that marker is a gap: any record below tells an epoch
 	marker  bool // pos.durable is known from a marker; only the epoch is missing
 	reached uint64
 }
@@ -176,9 +177,10 @@ func (r *readback) look(n numbered) (f finding, why string, open *mapping.Open, 
 		}
 		r.behind(n.seq)
 		if !r.marker {
-			r.pos.durable, r.pos.epoch = e.Position.Offset, e.Position.LeaderEpoch
-		} else if e.Position.Offset == r.pos.durable {
-			r.pos.epoch = e.Position.LeaderEpoch
+			r.pos.durable = e.Position.Offset
+		}
+		if r.gap || e.Position.Offset == r.pos.durable {
+			r.pos.epoch, r.pos.base = e.Position.LeaderEpoch, e.Position.Offset
 		}
 		return foundHere, "", nil, true
 	case mapping.OpenMark:
@@ -198,7 +200,14 @@ func (r *readback) look(n numbered) (f finding, why string, open *mapping.Open, 
 		if !r.marker {
 			r.pos.durable = e.Gap.To - 1
 		}
-		r.pos.covered = e.Gap.Reason == mapping.ReasonTruncation && r.pos.durable == e.Gap.To-1
+		g := e.Gap
+		switch {
+		case g.Reason == mapping.ReasonTruncation && r.pos.durable == g.To-1:
+			r.pos.covered, r.pos.since = true, g.From
+		case g.Reason != mapping.ReasonTruncation && g.To > g.From:
+			r.marker, r.gap = true, true
+			return 0, "", nil, false // read on for the epoch of what is below
+		}
 		return foundHere, "", nil, true // whatever epoch stands below it is of another history
 	case mapping.Unsupported:
 		return foundNewer, fmt.Sprintf("record %d: %s", n.seq, e.Why), nil, true

@@ -13,6 +13,9 @@ import (
 //	                      ^durable          ^next
 func naive(records []mapping.Stored) (p position, fresh bool) {
 	p, fresh = position{durable: -1, epoch: -1}, true
+	newest := mapping.Position{Offset: -1, LeaderEpoch: -1} // data record that Kafka can be asked about
+	var stop *mapping.Gap                                   // nothing below it can
+	gapped := false                                         // a gap marker stands above newest
 	for _, r := range records {
 		e := mapping.Classify(r)
 		if e.Kind == mapping.UnknownMark && !fresh {
@@ -22,13 +25,21 @@ func naive(records []mapping.Stored) (p position, fresh bool) {
 		if !ok {
 			continue
 		}
-		fresh, p.next = false, r.Seq+1
+		fresh, p.next, p.durable = false, r.Seq+1, offset
 		switch {
 		case e.Kind == mapping.Data:
-			p.durable, p.epoch = offset, e.Position.LeaderEpoch
-		case e.Kind == mapping.GapMark || offset != p.durable:
-			p.durable, p.epoch = offset, -1
+			newest, stop, gapped = e.Position, nil, false
+		case e.Kind == mapping.GapMark && (e.Gap.Reason == mapping.ReasonTruncation || e.Gap.To == e.Gap.From):
+			newest, stop, gapped = mapping.Position{Offset: -1, LeaderEpoch: -1}, e.Gap, false
+		case e.Kind == mapping.GapMark:
+			gapped = true
 		}
+	}
+	if newest.Offset >= 0 && (gapped || newest.Offset == p.durable) {
+		p.epoch, p.base = newest.LeaderEpoch, newest.Offset
+	}
+	if stop != nil && stop.Reason == mapping.ReasonTruncation && stop.To-1 == p.durable {
+		p.covered, p.since = true, stop.From
 	}
 	return p, fresh
 }
@@ -64,8 +75,12 @@ func TestReadbackAgreesWithReadingForwards(t *testing.T) {
 			case k == 4:
 				put(chunkRecord(offset, epoch, 0, 2), chunkRecord(offset, epoch, 1, 2))
 				offset++
+			case k == 5 && rnd.IntN(3) == 0: // Kafka dropped what the stream holds
+				put(gapRecord(max(offset-3, 0), offset, mapping.ReasonTruncation))
+			case k == 5 && rnd.IntN(3) == 0: // adopted
+				put(gapRecord(offset, offset, mapping.ReasonOperator))
 			case k == 5:
-				put(gapRecord(offset, offset+4, mapping.ReasonOperator))
+				put(gapRecord(offset, offset+4, mapping.ReasonRetention))
 				offset += 4
 			case k == 6:
 				put(trimRecord(0))

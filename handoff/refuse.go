@@ -1,8 +1,11 @@
 package handoff
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"kafka-s2-bridge/mapping"
 )
@@ -20,11 +23,22 @@ func (m *Machine) refuse(r *mapping.Record, err error) (skipped bool) {
 		m.leaveOut(mapping.ReasonRefused, r.Offset)
 		return true
 	case DeadLetterRecord:
-		m.letter = &Letter{Record: *r, Why: why.Error()}
+		m.letter = &Letter{Record: clone(r), Why: why.Error()} // or it would pin its fetch while Kafka does not take it
 	}
 	m.refused = why
 	m.do(Pause{})
 	return false
+}
+
+func clone(r *mapping.Record) mapping.Record {
+	c := *r
+	c.Key, c.Value = bytes.Clone(r.Key), bytes.Clone(r.Value)
+	c.Headers = slices.Clone(r.Headers)
+	for i := range c.Headers {
+		c.Headers[i].Key = strings.Clone(c.Headers[i].Key)
+		c.Headers[i].Value = bytes.Clone(c.Headers[i].Value)
+	}
+	return c
 }
 
 func (m *Machine) refusal(r *mapping.Refused) Refusal {
@@ -93,10 +107,42 @@ func (m *Machine) posted(ev DeadLettered) {
 		return
 	}
 	offset := m.refused.Offset
+	m.doubt = doubt{offset: offset, epoch: m.letter.Record.LeaderEpoch}
 	m.refused, m.letter, m.posting = nil, nil, false
 	m.found = m.pos
 	m.seek(offset + 1)
 	m.from = offset // the marker is what we hold for it
 	m.leaveOut(mapping.ReasonDeadLetter, offset)
+	if m.doubt.epoch >= 0 {
+		m.doubt.open = true
+		m.askDoubt()
+		return
+	}
+	m.pump()
+}
+
+// doubt: reading was paused while the letter was on its way, perhaps for hours,
+// and a Seek does not look at epochs. Nothing is sent before Kafka has said that
+// the record is still of its log.
+type doubt struct {
+	open   bool
+	offset int64
+	epoch  int32
+}
+
+func (m *Machine) askDoubt() { m.do(EpochEnd{ID: m.nextRequest(), Epoch: m.doubt.epoch}) }
+
+func (m *Machine) doubtEnded(ev EpochEnded) {
+	switch d := m.doubt; {
+	case errors.Is(ev.Err, errors.ErrUnsupported):
+	case ev.Err != nil || ev.End < 0:
+		m.failures++
+		m.wait(m.backoff(), m.askDoubt)
+		return
+	case ev.End <= d.offset:
+		m.rewound(ev.End, fmt.Sprintf("leader epoch %d ends at offset %d in Kafka's log, below the record at %d that went to the dead letter topic", d.epoch, ev.End, d.offset))
+		return
+	}
+	m.doubt.open = false
 	m.pump()
 }

@@ -55,7 +55,7 @@ func (r *report) status(now time.Duration, s Status) {
 			r.metrics.all.missing.WithLabelValues(r.metrics.with(Missing(class).String())...).Add(float64(more))
 		}
 	}
-	if g := s.LastGap; g != last.LastGap {
+	if g := s.LastGap; g != last.LastGap && g.To > g.From {
 		r.log.Warn("gap marker written: these offsets are not in the stream", "reason", g.Reason, "from", g.From, "to", g.To, "offsets", g.To-g.From)
 	}
 	if s.Durable != last.Durable {
@@ -82,7 +82,7 @@ func (r *report) hold(before, after Hold) {
 		return
 	}
 	r.metrics.all.held.WithLabelValues(r.metrics.with(string(after.Reason))...).Set(1)
-	if after.Reason != before.Reason {
+	if after.Reason != before.Reason || after.Detail != before.Detail {
 		args := []any{"reason", string(after.Reason), "detail", after.Detail, "next", after.Reason.Next()}
 		if after.To > after.From {
 			args = append(args, "lost_from", after.From, "lost_to", after.To)

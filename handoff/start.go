@@ -3,6 +3,7 @@ package handoff
 import (
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"kafka-s2-bridge/mapping"
@@ -144,10 +145,25 @@ func (m *Machine) begins() bool {
 		m.origin = 0
 	case start.From == FromOffset:
 		m.origin = start.Offset
+	case m.anew, m.bound >= 0:
+		// S2 lost a stream that began long ago. Today's end of the log, or a time
+		// whose first record is deleted by now, would leave out in silence what
+		// came since: nothing is left out from the log start on.
 	default:
 		return false
 	}
 	return true
+}
+
+// unbounded is the bound where it is not known how far the stream was.
+const unbounded = math.MaxInt64
+
+// within is the start offset, if nothing that was never copied is below it.
+func (m *Machine) within(offset int64) int64 {
+	if m.bound >= 0 {
+		return min(offset, m.bound)
+	}
+	return offset
 }
 
 // located: the start is resolved once. The partition is acquired at once: the
@@ -209,14 +225,15 @@ func (m *Machine) ranged(ev Ranged) {
 		return
 	}
 	if m.stirred {
-		m.positioned(m.found, m.fresh)
+		m.checkAgain()
 		return
 	}
 	if m.fresh {
-		m.found.durable = ev.Start - 1
+		begin := ev.Start
 		if m.origin >= 0 {
-			m.found.durable = m.origin - 1
+			begin = m.origin
 		}
+		m.found.durable = m.within(begin) - 1
 	}
 	if !m.weigh(ev) {
 		return
@@ -232,6 +249,8 @@ func (m *Machine) ranged(ev Ranged) {
 	}
 	m.dropAll()
 	if m.await >= 0 {
+		m.from = -1
+		m.do(Pause{})
 		m.takeOver()
 		return
 	}
@@ -256,6 +275,16 @@ func (m *Machine) weigh(ev Ranged) bool {
 		}
 		m.giveUp(mapping.ReasonTruncation, from, m.found.durable+1)
 	}
+	if m.skipTo > max(ev.End, m.reach()) {
+		if m.unknownEnd < 4 {
+			m.unknownEnd++
+			m.wait(2*time.Second, m.askRange)
+			return false
+		}
+		// Kafka was cut back below what S2 lost: from its end on other records
+		// will come, and nobody gave those up.
+		m.skipTo, m.rewind = ev.End, true
+	}
 	if m.skipTo > m.reach() {
 		m.giveUp(mapping.ReasonOperator, m.reach(), m.skipTo)
 	}
@@ -269,13 +298,15 @@ func (m *Machine) weigh(ev Ranged) bool {
 			ev.Start, m.found.durable, target, ev.Start-1)})
 		return false
 	case target <= ev.End:
-	case m.expected():
+	case m.expected(ev.End):
 		m.await = target
 	case m.unknownEnd < 4:
 		// A new leader may not have caught up with itself yet.
 		m.unknownEnd++
 		m.wait(2*time.Second, m.askRange)
 		return false
+	case m.fresh: // the stream holds nothing that could be cut off
+		m.origin, m.found.durable = ev.End, ev.End-1
 	default:
 		m.truncated(ev.End, fmt.Sprintf("Kafka's log ends at offset %d, below %d where the stream goes on", ev.End, target))
 		return false
@@ -310,5 +341,5 @@ func (m *Machine) seek(offset int64) {
 		m.lastData = offset - 1 // the commit must not pass a marker that is on its way
 	}
 	m.passes.Clear()
-	m.do(Seek{Cut: m.cut, Offset: offset, Epoch: m.found.epoch})
+	m.do(Seek{Cut: m.cut, Offset: offset, Epoch: m.found.exact()})
 }

@@ -106,6 +106,9 @@ func (m *Machine) Held() int {
 	}
 	if l := m.letter; l != nil {
 		n += payload(&l.Record)
+		for _, h := range l.Record.Headers {
+			n += len(h.Key) + len(h.Value) + 48
+		}
 	}
 	return n
 }

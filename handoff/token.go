@@ -13,9 +13,8 @@ import (
 func (m *Machine) judge(token string) {
 	t, known := mapping.ParseToken(token)
 	switch {
-	case m.adopting && m.tail > 0 && !(m.compared && m.mine[token]):
-		m.seen = token
-		m.compare(compareFirst)
+	case m.adopting && (token == "" || !known || !m.related(t)):
+		m.proceed(token)
 	case token == "" && m.tail > 0 && !m.bare:
 		// Tail and token are two questions: between them the stream may have
 		// been deleted and made anew.
@@ -44,6 +43,9 @@ func (m *Machine) related(t mapping.Token) bool {
 
 func (m *Machine) proceed(token string) {
 	switch {
+	case m.phase == acquiring && m.adopting && m.tail > 0 && !(m.compared && m.mine[token]):
+		m.seen = token
+		m.compare(compareFirst)
 	case m.phase == acquiring:
 		m.fenceOn(token)
 	case m.tail == 0:
