@@ -7,19 +7,27 @@ import (
 	"maps"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"kafka-s2-bridge/handoff"
-	"kafka-s2-bridge/mapping"
 	"kafka-s2-bridge/offsets"
 )
 
 // The client calls back, for partitions that are new to this member, in this
 // order: assigned, offsetsFetched, adjust. Only after adjust it fetches.
 
-// assigned pauses what is new: nothing is fetched before somebody owns it.
+// assigned pauses what is new: nothing is fetched before somebody owns it. A
+// topic that was purged and is back before the group has noticed is assigned
+// without having been revoked: its owners go first.
 func (s *Source) assigned(_ context.Context, client *kgo.Client, added map[string][]int32) {
+	if again := s.present(added); len(again) > 0 {
+		for _, o := range s.released(again) {
+			<-o.Done()
+		}
+		s.drop(again)
+	}
 	client.PauseFetchPartitions(added)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -27,7 +35,7 @@ func (s *Source) assigned(_ context.Context, client *kgo.Client, added map[strin
 	for topic, partitions := range added {
 		for _, n := range partitions {
 			k := key{topic, n}
-			s.parts[k] = &partition{s: s, key: k, paused: true, overdue: -1, lso: -1}
+			s.parts[k] = newPartition(s, k)
 		}
 	}
 }
@@ -65,15 +73,24 @@ func (s *Source) offsetsFetched(_ context.Context, _ *kgo.Client, resp *kmsg.Off
 	return nil
 }
 
+// adjustTimeout bounds how long adjust waits for Kafka; half a session does too,
+// for a request that is given up takes its connection along, and with it the
+// heartbeats that wait behind it. What is not known by then is left to the watch:
+// the other partitions must not wait for it.
+const adjustTimeout = 10 * time.Second
+
 // adjust says where reading starts, explicitly for every partition: one that is
 // left out could never be set later. A commit of ours is believed; everything
 // else stands paused at 0 until its owner has asked S2. An error would cost the
 // member all its partitions: it is returned only when they are gone anyway.
-func (s *Source) adjust(ctx context.Context, fetched map[string]map[int32]kgo.Offset) (map[string]map[int32]kgo.Offset, error) {
+func (s *Source) adjust(parent context.Context, fetched map[string]map[int32]kgo.Offset) (map[string]map[int32]kgo.Offset, error) {
 	<-s.ready
-	topics, err := s.describe(ctx, fetched)
-	if err != nil {
-		return nil, err
+	ctx, cancel := context.WithTimeout(parent, min(adjustTimeout, s.cfg.SessionTimeout/2))
+	defer cancel()
+	topics := s.describe(ctx, fetched)
+	related := s.askSiblings(ctx, s.among(fetched), topics)
+	if parent.Err() != nil {
+		return nil, parent.Err()
 	}
 	_, generation := s.client.GroupMetadata()
 	s.mu.Lock()
@@ -83,19 +100,14 @@ func (s *Source) adjust(ctx context.Context, fetched map[string]map[int32]kgo.Of
 		for n := range partitions {
 			k := key{topic, n}
 			at = put(at, k, kgo.NewOffset().At(0))
-			p, t := s.parts[k], topics[topic]
-			if p == nil || p.owner != nil {
+			p := s.parts[k]
+			if p == nil || p.owner != nil || p.leaving {
 				continue // given up meanwhile
 			}
-			p.adjusted = true
-			if t == nil {
-				s.health.fetch[k] = "Kafka does not describe its topic"
-				continue // the watch begins it
-			}
-			if c := s.begin(p, t, generation); c != nil {
+			p.adjusted, p.stopped = true, true // until the owner seeks
+			if c := s.begin(p, topics[topic], related, generation); c != nil {
 				at = put(at, k, kgo.NewOffset().At(c.Offset).WithEpoch(c.Epoch))
-			} else {
-				p.stopped = true // until the owner seeks
+				p.stopped, p.top = false, kgo.EpochOffset{Epoch: c.Epoch, Offset: c.Offset}
 			}
 		}
 	}
@@ -103,11 +115,37 @@ func (s *Source) adjust(ctx context.Context, fetched map[string]map[int32]kgo.Of
 	return at, nil
 }
 
+func (s *Source) among(set map[string]map[int32]kgo.Offset) (parts []*partition) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for topic, partitions := range set {
+		for n := range partitions {
+			if p := s.parts[key{topic, n}]; p != nil {
+				parts = append(parts, p)
+			}
+		}
+	}
+	return parts
+}
+
 // begin gives a partition its owner, and says where reading starts if a commit
-// of ours tells; Source.mu is held.
-func (s *Source) begin(p *partition, t *topicInfo, generation int32) *offsets.Commit {
-	p.id = mapping.Identity{Cluster: t.cluster, Topic: p.key.topic, TopicID: t.id, Partition: p.key.partition}
+// of ours tells. What Kafka has not told enough of keeps waiting for the watch.
+// Source.mu is held.
+func (s *Source) begin(p *partition, t *topicInfo, related siblings, generation int32) *offsets.Commit {
+	switch why := related.failed[p.key.topic]; {
+	case t == nil:
+		s.health.fetch[p.key] = "Kafka does not describe its topic"
+		return nil
+	case why != nil && s.needsSiblings(p, t):
+		s.health.fetch[p.key] = undecided(why)
+		return nil
+	}
+	p.id = t.identity(p.key.topic, p.key.partition)
 	a := handoff.Assignment{Identity: p.id, Generation: int64(generation), Parts: t.partitions, Commit: s.ours(p)}
+	a.New = a.Commit == nil && s.isNew(p, t, related)
+	s.tellRecreated(p)
+	s.knowID(p.key.topic, t.id)
+	delete(s.health.fetch, p.key)
 	owner, err := s.start(a, p)
 	if err != nil {
 		s.log.Error("partition cannot be bridged", "topic", p.key.topic, "partition", p.key.partition, "error", err)
@@ -116,6 +154,11 @@ func (s *Source) begin(p *partition, t *topicInfo, generation int32) *offsets.Co
 		return a.Commit
 	}
 	p.owner = owner
+	if g := s.answers[p.key]; time.Since(g.at) < answerValid {
+		p.answer = g.answer
+	}
+	delete(s.anew, p.key)
+	delete(s.answers, p.key)
 	s.touch(p)
 	return a.Commit
 }
@@ -126,8 +169,8 @@ func (s *Source) ours(p *partition) *offsets.Commit {
 	if c == nil {
 		return nil
 	}
-	meta, ok := offsets.ParseMeta(c.metadata)
-	if !ok || (meta.ID != p.id.Hash() && meta.ID != p.id.Anonymous().Hash()) {
+	meta, _, ours := oursMeta(c.metadata, p.id)
+	if !ours {
 		s.log.Info("the group's commit is not of this bridge and stream; S2 says where to start",
 			"topic", p.key.topic, "partition", p.key.partition, "offset", c.offset)
 		return nil
@@ -142,28 +185,31 @@ type topicInfo struct {
 	partitions int32
 }
 
-// describe tells of the topics. It asks the cluster anew, not the client's cache, which may still hold
-// the id of a topic that was deleted. It waits for Kafka until the session ends; but a topic that Kafka does not
-// describe (it was deleted a moment ago) must not keep the others waiting.
-func (s *Source) describe(ctx context.Context, of map[string]map[int32]kgo.Offset) (map[string]*topicInfo, error) {
+// describe tells of the topics, as far as Kafka does. It asks the cluster anew,
+// not the client's cache, which may still hold the id of a topic that was
+// deleted. A topic that Kafka does not describe (it was deleted a moment ago)
+// must not keep the others waiting.
+func (s *Source) describe(ctx context.Context, of map[string]map[int32]kgo.Offset) map[string]*topicInfo {
 	for tries := 0; ; {
-		infos, err := s.topicInfos(ctx, maps.Keys(of))
+		infos, _, err := s.topicInfos(ctx, maps.Keys(of))
 		if err == nil {
 			tries++
 		}
 		if err == nil && (len(infos) == len(of) || tries == 3) {
-			return infos, nil
+			return infos
 		}
 		s.log.Warn("metadata of assigned topics; asking again", "described", len(infos), "of", len(of), "error", err)
 		select {
 		case <-ctx.Done():
-			return nil, ctx.Err()
+			return infos
 		case <-time.After(500 * time.Millisecond):
 		}
 	}
 }
 
-func (s *Source) topicInfos(ctx context.Context, names iter.Seq[string]) (map[string]*topicInfo, error) {
+// topicInfos asks for the topics as they are now. Unknown are those that do not
+// exist; what Kafka does not tell for another reason is in neither.
+func (s *Source) topicInfos(ctx context.Context, names iter.Seq[string]) (infos map[string]*topicInfo, unknown map[string]bool, err error) {
 	req := kmsg.NewPtrMetadataRequest()
 	req.Topics = []kmsg.MetadataRequestTopic{}
 	for topic := range names {
@@ -173,93 +219,20 @@ func (s *Source) topicInfos(ctx context.Context, names iter.Seq[string]) (map[st
 	}
 	resp, err := req.RequestWith(ctx, s.client)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if resp.ClusterID == nil {
-		return nil, errors.New("the cluster has no id")
+		return nil, nil, errors.New("the cluster has no id")
 	}
-	infos := map[string]*topicInfo{}
+	infos, unknown = map[string]*topicInfo{}, map[string]bool{}
 	for _, t := range resp.Topics {
-		if t.ErrorCode != 0 || t.Topic == nil {
-			continue // not there, or not told
-		}
-		infos[*t.Topic] = &topicInfo{cluster: *resp.ClusterID, id: t.TopicID, partitions: int32(len(t.Partitions))}
-	}
-	return infos, nil
-}
-
-// revoked returns when no owner can mark any more: the client would take a mark
-// for a partition that it no longer owns.
-func (s *Source) revoked(_ context.Context, _ *kgo.Client, gone map[string][]int32) {
-	owners := s.ownersOf(gone)
-	if len(owners) == 0 {
-		s.drop(gone)
-		return
-	}
-	for _, o := range owners {
-		o.Release(s.cfg.Drain)
-	}
-	for _, o := range owners {
-		<-o.Done()
-	}
-	ctx, cancel := context.WithTimeout(s.commits, 10*time.Second)
-	defer cancel()
-	s.mu.Lock()
-	last := lastMarks(s.partitionsOf(gone), func(p *partition) bool { return p.unsaved })
-	s.mu.Unlock()
-	s.client.CommitOffsetsSync(ctx, last, s.committed)
-	s.drop(gone)
-}
-
-// lost commits nothing: the partitions are somebody else's already.
-func (s *Source) lost(_ context.Context, _ *kgo.Client, gone map[string][]int32) {
-	owners := s.ownersOf(gone)
-	for _, o := range owners {
-		o.Abandon()
-	}
-	for _, o := range owners {
-		<-o.Done()
-	}
-	s.drop(gone)
-}
-
-func (s *Source) partitionsOf(set map[string][]int32) (parts []*partition) {
-	for topic, partitions := range set {
-		for _, n := range partitions {
-			if p := s.parts[key{topic, n}]; p != nil {
-				parts = append(parts, p)
-			}
+		switch {
+		case t.Topic == nil:
+		case t.ErrorCode == 0:
+			infos[*t.Topic] = &topicInfo{cluster: *resp.ClusterID, id: t.TopicID, partitions: int32(len(t.Partitions))}
+		case t.ErrorCode == kerr.UnknownTopicOrPartition.Code:
+			unknown[*t.Topic] = true
 		}
 	}
-	return parts
-}
-
-// ownersOf lists the owners of partitions that go. None is started any more: the
-// watch may just be about to.
-func (s *Source) ownersOf(set map[string][]int32) (owners []*handoff.Owner) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, p := range s.partitionsOf(set) {
-		p.refused = true
-		if p.owner != nil {
-			owners = append(owners, p.owner)
-		}
-	}
-	return owners
-}
-
-// drop forgets partitions. A pause outlives their loss, so it is lifted: they
-// may come back.
-func (s *Source) drop(gone map[string][]int32) {
-	if len(gone) == 0 {
-		return
-	}
-	<-s.ready
-	s.mu.Lock()
-	for _, p := range s.partitionsOf(gone) {
-		delete(s.health.fetch, p.key)
-		s.forget(p)
-	}
-	s.mu.Unlock()
-	s.client.ResumeFetchPartitions(gone)
+	return infos, unknown, nil
 }

@@ -77,8 +77,11 @@ func (c Config) explain(err error) error {
 		cert   *tls.CertificateVerificationError
 		record tls.RecordHeaderError
 		op     *net.OpError
+		secret *passwordError
 	)
 	switch {
+	case errors.As(err, &secret):
+		return fmt.Errorf("the password for %s cannot be read: check kafka.sasl.password_file: %w", where, secret.err)
 	case errors.Is(err, context.Canceled):
 		return fmt.Errorf("the look at %s was interrupted", where)
 	case errors.Is(err, kerr.SaslAuthenticationFailed), errors.Is(err, kerr.UnsupportedSaslMechanism), errors.Is(err, kerr.IllegalSaslState):

@@ -16,9 +16,15 @@ import (
 // just before (attach).
 func (s *Source) mark(p *partition, m offsets.Mark, explicit bool) {
 	s.mu.Lock()
-	if s.parts[p.key] != p {
+	if s.parts[p.key] != p || p.gone {
 		s.mu.Unlock()
 		return
+	}
+	top := kgo.EpochOffset{Epoch: m.Epoch, Offset: m.Offset}
+	if top.Less(p.top) {
+		explicit = true // the client would not take it
+	} else {
+		p.top = top
 	}
 	if n := len(p.marks); n > 0 && p.marks[n-1].Offset == m.Offset {
 		p.marks[n-1] = m
@@ -83,10 +89,10 @@ func lastMarks(parts []*partition, wanted func(*partition) bool) (set map[string
 func (s *Source) repeatCommits() {
 	for _, p := range s.parts {
 		was := p.overdue
-		if p.overdue = -1; p.unsaved {
+		if p.overdue = -1; p.unsaved && !p.gone {
 			p.overdue = p.marks[len(p.marks)-1].Offset
 		}
-		if p.unsaved && p.overdue == was {
+		if p.overdue >= 0 && p.overdue == was {
 			s.hurry(p)
 		}
 	}
@@ -108,7 +114,7 @@ func (s *Source) attach(req *kmsg.OffsetCommitRequest) error {
 		kept := t.Partitions[:0]
 		for _, rp := range t.Partitions {
 			p := s.parts[key{t.Topic, rp.Partition}]
-			if p == nil {
+			if p == nil || p.gone {
 				continue
 			}
 			if meta, ok := p.metaOf(rp.Offset); ok {
@@ -130,6 +136,9 @@ var errNothingToCommit = errors.New("no offset of ours to commit")
 
 // metaOf gives the metadata of a marked offset and forgets older marks.
 func (p *partition) metaOf(offset int64) (string, bool) {
+	if m := p.overwrite; m != nil && m.Offset == offset {
+		return m.Meta.Encode(), true
+	}
 	for i := len(p.marks) - 1; i >= 0; i-- {
 		if m := p.marks[i]; m.Offset == offset {
 			p.marks = append(p.marks[:0], p.marks[i:]...)
@@ -196,8 +205,6 @@ func answers(req *kmsg.OffsetCommitRequest, resp *kmsg.OffsetCommitResponse) map
 	}
 	return all
 }
-
-var errNoAnswer = errors.New("kafka did not answer for the partition")
 
 func put[V any](m map[string]map[int32]V, k key, v V) map[string]map[int32]V {
 	if m == nil {

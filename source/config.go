@@ -13,6 +13,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+	"github.com/twmb/franz-go/pkg/sasl"
 	"github.com/twmb/franz-go/pkg/sasl/plain"
 	"github.com/twmb/franz-go/pkg/sasl/scram"
 )
@@ -34,14 +35,65 @@ type Config struct {
 	Budget          int           // bytes that all partitions together may hold between fetch and ack
 	Drain           time.Duration // how long a revoked partition may wait for its last acks
 	MaxRecordBytes  int           // the largest record that a fetch must be able to carry
-	Dial            func(ctx context.Context, network, host string) (net.Conn, error)
-	Logger          *slog.Logger
+	// DeadLetter names the dead letter topic of a topic; "" or nil: none.
+	// DeadLetterTopics are all of them: an expression never means one of these.
+	DeadLetter       func(topic string) string
+	DeadLetterTopics []string
+	// NewStream says whether a topic that is deleted and created anew goes on in
+	// a stream of its own without anybody being asked; it must not wait for
+	// anything. It needs StreamPerTopicID: the stream's name contains the topic's
+	// id.
+	NewStream        func(topic string) bool
+	StreamPerTopicID bool
+	Dial             func(ctx context.Context, network, host string) (net.Conn, error)
+	Logger           *slog.Logger
 }
 
 // SASL is how to log in.
 type SASL struct {
 	Mechanism      string // PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512
 	User, Password string
+	// PasswordFrom, where it is set, is asked for the password at each login, by
+	// several goroutines at once: one that changes while we run is then the new
+	// one.
+	PasswordFrom func() (string, error)
+}
+
+// password is asked by the client whenever it logs in.
+func (s *SASL) password() (string, error) {
+	if s.PasswordFrom == nil {
+		return s.Password, nil
+	}
+	text, err := s.PasswordFrom()
+	if err != nil {
+		return "", &passwordError{err}
+	}
+	return text, nil
+}
+
+// passwordError says that there was no password to log in with.
+type passwordError struct{ err error }
+
+func (e *passwordError) Error() string { return "read the password: " + e.err.Error() }
+func (e *passwordError) Unwrap() error { return e.err }
+
+func (s *SASL) mechanism() (sasl.Mechanism, error) {
+	hashed := func(context.Context) (scram.Auth, error) {
+		text, err := s.password()
+		return scram.Auth{User: s.User, Pass: text}, err
+	}
+	switch s.Mechanism {
+	case "PLAIN":
+		return plain.Plain(func(context.Context) (plain.Auth, error) {
+			text, err := s.password()
+			return plain.Auth{User: s.User, Pass: text}, err
+		}), nil
+	case "SCRAM-SHA-256":
+		return scram.Sha256(hashed), nil
+	case "SCRAM-SHA-512":
+		return scram.Sha512(hashed), nil
+	}
+	return nil, fmt.Errorf("sasl mechanism %q: must be PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512", s.Mechanism)
 }
 
 // fetchBytes is what one fetch of a broker may bring. The client holds one such
@@ -60,17 +112,12 @@ func (c Config) connectionOptions() ([]kgo.Opt, error) {
 	if c.Dial != nil {
 		opts = append(opts, kgo.Dialer(c.Dial))
 	}
-	if s := c.SASL; s != nil {
-		switch s.Mechanism {
-		case "PLAIN":
-			opts = append(opts, kgo.SASL(plain.Auth{User: s.User, Pass: s.Password}.AsMechanism()))
-		case "SCRAM-SHA-256":
-			opts = append(opts, kgo.SASL(scram.Auth{User: s.User, Pass: s.Password}.AsSha256Mechanism()))
-		case "SCRAM-SHA-512":
-			opts = append(opts, kgo.SASL(scram.Auth{User: s.User, Pass: s.Password}.AsSha512Mechanism()))
-		default:
-			return nil, fmt.Errorf("sasl mechanism %q: must be PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512", s.Mechanism)
+	if c.SASL != nil {
+		m, err := c.SASL.mechanism()
+		if err != nil {
+			return nil, err
 		}
+		opts = append(opts, kgo.SASL(m))
 	}
 	return opts, nil
 }
@@ -81,11 +128,22 @@ const internalPrefix = "__"
 
 func internal(topic string) bool { return strings.HasPrefix(topic, internalPrefix) }
 
-func (c Config) groupOptions() []kgo.Opt {
-	isolation := kgo.ReadCommitted()
+// isolation is what the client reads with, and its number in requests.
+func (c Config) isolation() (kgo.IsolationLevel, int8) {
 	if c.ReadUncommitted {
-		isolation = kgo.ReadUncommitted()
+		return kgo.ReadUncommitted(), 0
 	}
+	return kgo.ReadCommitted(), 1
+}
+
+// answerBytes bounds what a broker may answer: a whole fetch behind a record
+// of the largest size.
+func (c Config) answerBytes() int32 {
+	return int32(min(max(100<<20, 2*c.MaxRecordBytes+fetchBytes), 1<<31-1))
+}
+
+func (c Config) groupOptions() []kgo.Opt {
+	isolation, _ := c.isolation()
 	opts := []kgo.Opt{
 		kgo.ConsumerGroup(c.Group),
 		kgo.FetchIsolationLevel(isolation),
@@ -97,7 +155,7 @@ func (c Config) groupOptions() []kgo.Opt {
 		kgo.MetadataMinAge(min(time.Second, c.MetadataAge)), // how long a moved leader may stay unknown
 		kgo.FetchMaxBytes(fetchBytes),
 		kgo.FetchMaxPartitionBytes(1 << 20),
-		kgo.BrokerMaxReadBytes(int32(min(max(100<<20, 2*c.MaxRecordBytes+fetchBytes), 1<<31-1))),
+		kgo.BrokerMaxReadBytes(c.answerBytes()),
 		kgo.MaxDecompressBatchBytes(max(c.Budget, 2*c.MaxRecordBytes)),
 		kgo.FetchMaxWait(500 * time.Millisecond), // how long a resumed partition may have to wait
 		kgo.KeepRetryableFetchErrors(),           // or it repeats them without a pause, and nobody sees it
@@ -122,6 +180,9 @@ func (c Config) groupOptions() []kgo.Opt {
 	exclude := append([]string(nil), c.Exclude...)
 	if !slices.ContainsFunc(c.Topics, internal) {
 		exclude = append(exclude, "^"+internalPrefix) // the client knows only those that the broker calls internal
+	}
+	for _, t := range c.DeadLetterTopics { // or dead letters would beget dead letters
+		exclude = append(exclude, "^"+regexp.QuoteMeta(t)+"$")
 	}
 	if len(exclude) > 0 {
 		opts = append(opts, kgo.ConsumeExcludeTopics(exclude...))

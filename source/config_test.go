@@ -30,9 +30,10 @@ func TestCheckSaysWhatIsWrong(t *testing.T) {
 		cfg  Config
 		want string // in the error; empty: none
 	}{
-		"right":          {Config{Brokers: secured.ListenAddrs(), SASL: &SASL{"SCRAM-SHA-256", "bridge", "right"}}, ""},
-		"wrong password": {Config{Brokers: secured.ListenAddrs(), SASL: &SASL{"SCRAM-SHA-256", "bridge", "wrong-secret"}}, "check kafka.sasl.mechanism, kafka.sasl.username and the password"},
-		"mechanism":      {Config{Brokers: secured.ListenAddrs(), SASL: &SASL{"GSSAPI", "bridge", "right"}}, "must be PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512"},
+		"right":          {Config{Brokers: secured.ListenAddrs(), SASL: &SASL{Mechanism: "SCRAM-SHA-256", User: "bridge", Password: "right"}}, ""},
+		"wrong password": {Config{Brokers: secured.ListenAddrs(), SASL: &SASL{Mechanism: "SCRAM-SHA-256", User: "bridge", Password: "wrong-secret"}}, "check kafka.sasl.mechanism, kafka.sasl.username and the password"},
+		"mechanism":      {Config{Brokers: secured.ListenAddrs(), SASL: &SASL{Mechanism: "GSSAPI", User: "bridge", Password: "right"}}, "must be PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512"},
+		"password file":  {Config{Brokers: secured.ListenAddrs(), SASL: &SASL{Mechanism: "SCRAM-SHA-256", User: "bridge", PasswordFrom: func() (string, error) { return "", errNoFile }}}, "cannot be read: check kafka.sasl.password_file"},
 		"nobody there":   {Config{Brokers: nobody}, "kafka.brokers"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -49,6 +50,31 @@ func TestCheckSaysWhatIsWrong(t *testing.T) {
 				t.Errorf("%v tells the password", err)
 			}
 		})
+	}
+}
+
+var errNoFile = errors.New("no such file")
+
+// A password that was changed while the bridge runs is the one for the next
+// connection.
+func TestThePasswordIsReadAtEachLogin(t *testing.T) {
+	for _, mechanism := range []string{"PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"} {
+		cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.EnableSASL(), kfake.Superuser(mechanism, "bridge", "second"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		password := "first"
+		cfg := Config{Brokers: cluster.ListenAddrs(), SASL: &SASL{Mechanism: mechanism, User: "bridge", Password: "neither", PasswordFrom: func() (string, error) { return password, nil }}}
+		ctx, cancel := context.WithTimeout(t.Context(), patient)
+		if err := Check(ctx, cfg); err == nil {
+			t.Errorf("%s: the first password was accepted", mechanism)
+		}
+		password = "second"
+		if err := Check(ctx, cfg); err != nil {
+			t.Errorf("%s: %v", mechanism, err)
+		}
+		cancel()
+		cluster.Close()
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 type Metrics struct {
 	commitFailures *prometheus.CounterVec
 	lag, stable    *prometheus.Desc
+	open           *prometheus.Desc
 	held, assigned *prometheus.Desc
 	source         *Source
 }
@@ -21,8 +22,9 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		commitFailures: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "kafka_s2_bridge_commit_failures_total", Help: "Commits of the group's offset that failed; they are tried again.",
 		}, partition),
-		lag:      prometheus.NewDesc("kafka_s2_bridge_lag", "Offsets between the position and Kafka's last stable offset; -1 while unknown.", partition, nil),
+		lag:      prometheus.NewDesc("kafka_s2_bridge_lag", "Offsets between the position and the end of what is copied (the last stable offset, or the end where open transactions are copied too); -1 while unknown.", partition, nil),
 		stable:   prometheus.NewDesc("kafka_s2_bridge_last_stable_offset", "Kafka's last stable offset; -1 while unknown.", partition, nil),
+		open:     prometheus.NewDesc("kafka_s2_bridge_open_transaction_offsets", "Offsets that wait behind a transaction that stays open; absent where none does.", partition, nil),
 		held:     prometheus.NewDesc("kafka_s2_bridge_memory_held_bytes", "Bytes between fetch and acknowledgement, of all partitions.", nil, nil),
 		assigned: prometheus.NewDesc("kafka_s2_bridge_assigned_partitions", "Partitions that the group gives to this process.", nil, nil),
 	}
@@ -38,7 +40,7 @@ func (m *Metrics) commitFailed(topic string, partition int32) {
 
 // Describe implements prometheus.Collector.
 func (m *Metrics) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{m.lag, m.stable, m.held, m.assigned} {
+	for _, d := range []*prometheus.Desc{m.lag, m.stable, m.open, m.held, m.assigned} {
 		ch <- d
 	}
 }
@@ -55,6 +57,9 @@ func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
 		held += p.HeldBytes
 		ch <- prometheus.MustNewConstMetric(m.lag, prometheus.GaugeValue, float64(p.Lag), p.Topic, n)
 		ch <- prometheus.MustNewConstMetric(m.stable, prometheus.GaugeValue, float64(p.LastStable), p.Topic, n)
+		if p.Blocked != "" {
+			ch <- prometheus.MustNewConstMetric(m.open, prometheus.GaugeValue, float64(p.HighWatermark-p.LastStable), p.Topic, n)
+		}
 	}
 	ch <- prometheus.MustNewConstMetric(m.held, prometheus.GaugeValue, float64(held))
 	ch <- prometheus.MustNewConstMetric(m.assigned, prometheus.GaugeValue, float64(len(list)))

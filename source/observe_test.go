@@ -91,10 +91,12 @@ type commitLog struct {
 	names map[[16]byte]string
 	tail  map[string]uint64
 	list  []sentCommit
+	// Metadata of the commits that an operator's answer has made: they may fall.
+	lowered map[string]bool
 }
 
 func newCommitLog(w *world) *commitLog {
-	l := &commitLog{w: w, names: map[[16]byte]string{}, tail: map[string]uint64{}}
+	l := &commitLog{w: w, names: map[[16]byte]string{}, tail: map[string]uint64{}, lowered: map[string]bool{}}
 	w.s2.OnAppend(func(a s2mem.Append) {
 		l.mu.Lock()
 		defer l.mu.Unlock()
@@ -128,7 +130,7 @@ func (l *commitLog) see(req *kmsg.OffsetCommitRequest) {
 				meta := *p.Metadata
 				c.meta = &meta
 			}
-			c.next = l.tail[streamOf(name, p.Partition)]
+			c.next = l.tail[l.w.streamOf(name, t.TopicID, p.Partition)]
 			l.list = append(l.list, c)
 		}
 	}
@@ -139,6 +141,13 @@ func (l *commitLog) name(id [16]byte, topic string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.names[id] = topic
+}
+
+// forget begins anew: what was committed counts a stream that has changed since.
+func (l *commitLog) forget() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.list = nil
 }
 
 // of lists the commits of a partition.
@@ -180,13 +189,13 @@ func (l *commitLog) check() {
 		if meta.Next > c.next {
 			l.w.t.Errorf("commit of %v at %d counts sequence numbers below %d, but S2 had acknowledged those below %d", c.key, c.offset, meta.Next, c.next)
 		}
-		if through, ok := l.through(c.key, meta.Next); ok && through != meta.Last {
+		if through, ok := l.through(c, meta.Next); ok && through != meta.Last {
 			l.w.t.Errorf("commit of %v at %d counts offset %d, but below sequence number %d the stream is complete up to %d", c.key, c.offset, meta.Last, meta.Next, through)
 		}
 		if c.offset <= meta.Last {
 			l.w.t.Errorf("commit of %v at %d is not behind the record %d that it counts", c.key, c.offset, meta.Last)
 		}
-		if before, ok := last[where]; ok && c.offset < before.offset {
+		if before, ok := last[where]; ok && c.offset < before.offset && !l.lowered[*c.meta] {
 			l.w.t.Errorf("commit of %v falls from %d to %d", c.key, before.offset, c.offset)
 		}
 		last[where] = c
@@ -194,8 +203,8 @@ func (l *commitLog) check() {
 }
 
 // through is what the record before a sequence number says of the position.
-func (l *commitLog) through(k key, next uint64) (offset int64, ok bool) {
-	for _, r := range l.w.s2.Records(streamOf(k.topic, k.partition)) {
+func (l *commitLog) through(c sentCommit, next uint64) (offset int64, ok bool) {
+	for _, r := range l.w.s2.Records(l.w.streamOf(c.key.topic, c.id, c.key.partition)) {
 		if r.Seq+1 == next {
 			return mapping.Classify(stored(r)).Through()
 		}

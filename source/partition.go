@@ -3,7 +3,6 @@ package source
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -48,7 +47,24 @@ type partition struct {
 	urgent   bool           // in Source.urgent
 	overdue  int64          // the last mark when the watch looked before, if it was unsaved
 
-	lso int64 // last stable offset as last seen; -1 unknown
+	overwrite *offsets.Mark   // is being committed in the place of a higher one
+	top       kgo.EpochOffset // the highest mark that the client holds: it takes none below
+
+	lso, hw int64 // last stable offset and high watermark as last seen; -1 unknown
+	end     int64 // the highest last stable offset seen of the topic with our id; -1 unknown
+
+	strange [16]byte       // another id that the topic was seen with
+	astray  bool           // the client reads a topic with another id
+	gone    bool           // the topic with our id is no more, or has to go: nothing is committed
+	leaving bool           // the client is about to forget the topic
+	told    bool           // it was logged what became of the old topic
+	leftOut bool           // the client does not read it: the group would not tell its commit
+	answer  handoff.Answer // for the owner, when it holds for the topic's sake
+	block   block
+}
+
+func newPartition(s *Source, k key) *partition {
+	return &partition{s: s, key: k, paused: true, overdue: -1, top: kgo.EpochOffset{Epoch: -1, Offset: -1}, lso: -1, hw: -1, end: -1}
 }
 
 type seek struct {
@@ -90,37 +106,6 @@ func (p *partition) Mark(mark offsets.Mark, explicit bool) {
 	p.s.mark(p, mark, explicit)
 }
 
-// Range asks the leader for the log start offset and the high watermark.
-func (p *partition) Range(ctx context.Context) (start, end int64, err error) {
-	if start, err = p.listOffset(ctx, -2); err != nil {
-		return 0, 0, fmt.Errorf("list log start: %w", err)
-	}
-	if end, err = p.listOffset(ctx, -1); err != nil {
-		return 0, 0, fmt.Errorf("list log end: %w", err)
-	}
-	return start, end, nil
-}
-
-func (p *partition) listOffset(ctx context.Context, timestamp int64) (int64, error) {
-	rp := kmsg.NewListOffsetsRequestTopicPartition()
-	rp.Partition, rp.Timestamp = p.key.partition, timestamp
-	rt := kmsg.NewListOffsetsRequestTopic()
-	rt.Topic, rt.Partitions = p.key.topic, []kmsg.ListOffsetsRequestTopicPartition{rp}
-	req := kmsg.NewPtrListOffsetsRequest()
-	req.ReplicaID, req.Topics = -1, []kmsg.ListOffsetsRequestTopic{rt}
-	for _, shard := range p.s.client.RequestSharded(ctx, req) {
-		if shard.Err != nil {
-			return 0, shard.Err
-		}
-		for _, t := range shard.Resp.(*kmsg.ListOffsetsResponse).Topics {
-			for _, r := range t.Partitions {
-				return r.Offset, kerr.ErrorForCode(r.ErrorCode)
-			}
-		}
-	}
-	return 0, errors.New("kafka did not answer for the partition")
-}
-
 // EpochEnd asks the leader where an epoch ends in its log, or the one before it
 // where it never had that.
 func (p *partition) EpochEnd(ctx context.Context, epoch int32) (of int32, end int64, err error) {
@@ -142,6 +127,9 @@ func (p *partition) EpochEnd(ctx context.Context, epoch int32) (of int32, end in
 				if r.EndOffset < 0 {
 					p.s.client.ForceMetadataRefresh()
 				}
+				if another := p.here(); another != nil {
+					return 0, 0, another
+				}
 				return r.LeaderEpoch, r.EndOffset, kerr.ErrorForCode(r.ErrorCode)
 			}
 		}
@@ -149,12 +137,17 @@ func (p *partition) EpochEnd(ctx context.Context, epoch int32) (of int32, end in
 	return 0, 0, errors.New("kafka did not answer for the partition")
 }
 
+// seen notes the ends of the log.
+func (p *partition) seen(lastStable, highWatermark int64) {
+	p.lso, p.hw, p.end = lastStable, highWatermark, max(p.end, lastStable)
+}
+
 // deliver hands a fetch to the owner.
 func (p *partition) deliver(f *kgo.FetchPartition) {
 	if f.LastStableOffset >= 0 && (len(f.Records) > 0 || f.Err == nil) {
-		p.lso = f.LastStableOffset
+		p.seen(f.LastStableOffset, f.HighWatermark)
 	}
-	if len(f.Records) == 0 || p.owner == nil || p.seek != nil || p.stopped {
+	if len(f.Records) == 0 || p.owner == nil || p.seek != nil || p.stopped || p.gone || p.astray {
 		return // of a position that is left: read again from the next one
 	}
 	if p.sought != nil && f.Records[0].Offset < p.sought.offset {

@@ -251,3 +251,41 @@ func TestATopicThatWasCreatedAnewIsHeld(t *testing.T) {
 func handoffID(w *world, topic string) string {
 	return mapping.Identity{TopicID: w.kafka.TopicInfo(topic).TopicID}.TopicUUID()
 }
+
+// A broker that has just become leader may not know an epoch yet. One such
+// answer is no truncation.
+func TestAnEpochThatIsUnknownForAMoment(t *testing.T) {
+	w := newWorld(t)
+	w.topic("orders", 1)
+	w.produce("orders", 0, 10, 10)
+	first := w.join(w.config("orders"))
+	w.wantCommitted("orders", 0, 10)
+	first.leave()
+	w.produce("orders", 0, 5, 10)
+	asked := 0
+	w.kafka.ControlKey(int16(kmsg.OffsetForLeaderEpoch), func(r kmsg.Request) (kmsg.Response, error, bool) {
+		if asked++; asked > 2 {
+			return nil, nil, false // for good
+		}
+		w.kafka.KeepControl()
+		req := r.(*kmsg.OffsetForLeaderEpochRequest)
+		resp := req.ResponseKind().(*kmsg.OffsetForLeaderEpochResponse)
+		for _, t := range req.Topics {
+			rt := kmsg.NewOffsetForLeaderEpochResponseTopic()
+			rt.Topic = t.Topic
+			for _, p := range t.Partitions {
+				rp := kmsg.NewOffsetForLeaderEpochResponseTopicPartition()
+				rp.Partition, rp.LeaderEpoch, rp.EndOffset = p.Partition, -1, -1
+				rt.Partitions = append(rt.Partitions, rp)
+			}
+			resp.Topics = append(resp.Topics, rt)
+		}
+		return resp, nil, true
+	})
+	m := w.join(w.config("orders"))
+	w.wantCopied("orders", 0, 0, 15)
+	w.wantCommitted("orders", 0, 15)
+	if n := m.log.count("partition held"); n > 0 {
+		t.Errorf("held %d times", n)
+	}
+}

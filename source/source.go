@@ -29,16 +29,26 @@ type Source struct {
 	later   *time.Timer     // wakes the poll loop for what could not be applied at once
 	every   time.Duration   // between two looks of the watch
 	due     chan struct{}   // one token: there is something in urgent
+	soon    chan struct{}   // one token: the watch is to look now
+	letters letters
 
-	mu       sync.Mutex
-	parts    map[key]*partition
-	changed  []*partition // owners asked for something
-	urgent   []*partition // marks that are not left to the client's timer
-	held     int          // bytes of all partitions between fetch and ack
-	overfull bool
-	wake     context.CancelFunc // ends the poll under way
-	woken    bool
-	health   health
+	mu         sync.Mutex
+	parts      map[key]*partition
+	changed    []*partition // owners asked for something
+	urgent     []*partition // marks that are not left to the client's timer
+	held       int          // bytes of all partitions between fetch and ack
+	overfull   bool
+	wake       context.CancelFunc // ends the poll under way
+	woken      bool
+	health     health
+	work       sync.WaitGroup // what goes on in the background, until ending
+	ending     bool
+	firstIDs   map[string][16]byte // ids that topics had when they were first seen
+	past       map[key]past        // partitions that were given up
+	anew       map[key]bool        // partitions that begin as new ones, whatever their commits say
+	answers    map[key]given       // for owners that begin
+	looks      int                 // of the watch
+	readmitted map[string]int      // by topic, the look after which it was subscribed to anew
 }
 
 // New joins the group; Run must follow. Start gives an owner whose context
@@ -47,7 +57,8 @@ func New(ctx context.Context, cfg Config, metrics *Metrics, start StartOwner) (*
 	s := &Source{
 		cfg: cfg, log: cfg.Logger, start: start, metrics: metrics,
 		parts: map[key]*partition{}, health: newHealth(), ready: make(chan struct{}),
-		every: watchEvery, due: make(chan struct{}, 1),
+		every: watchEvery, due: make(chan struct{}, 1), soon: make(chan struct{}, 1),
+		firstIDs: map[string][16]byte{}, past: map[key]past{}, anew: map[key]bool{}, answers: map[key]given{}, readmitted: map[string]int{},
 	}
 	opts, err := cfg.connectionOptions()
 	if err != nil {
@@ -108,9 +119,14 @@ func (s *Source) Run(ctx context.Context) {
 		s.client.AllowRebalance()
 	}
 	watching.Wait()
+	s.mu.Lock()
+	s.ending = true
+	s.mu.Unlock()
 	s.client.CloseAllowingRebalance() // runs revoked for all that is assigned
+	s.work.Wait()
 	close(closed)
 	saving.Wait()
+	s.letters.close()
 	s.later.Stop()
 }
 
@@ -134,25 +150,27 @@ func (s *Source) deliver(fetches kgo.Fetches) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.woken = false
-	for i := range fetches {
-		for j := range fetches[i].Topics {
-			t := &fetches[i].Topics[j]
+	for _, fetch := range fetches {
+		for j := range fetch.Topics {
+			t := &fetch.Topics[j]
 			for k := range t.Partitions {
-				f := &t.Partitions[k]
-				p := s.parts[key{t.Topic, f.Partition}]
-				if f.Err != nil {
-					s.fetchError(p, t.Topic, f)
-				}
-				if p == nil {
-					continue
-				}
-				if id := p.id.TopicID; t.TopicID != id && t.TopicID != [16]byte{} && id != [16]byte{} {
-					s.recreated(p, t.TopicID)
-					continue
-				}
-				p.deliver(f)
+				s.deliverTo(s.parts[key{t.Topic, t.Partitions[k].Partition}], t, &t.Partitions[k])
 			}
 		}
+	}
+}
+
+// deliverTo takes what the client has for one partition; nil: it is not ours.
+func (s *Source) deliverTo(p *partition, t *kgo.FetchTopic, f *kgo.FetchPartition) {
+	if p != nil && differ(t.TopicID, p.id.TopicID) {
+		s.stray(p)
+		return
+	}
+	if f.Err != nil {
+		s.fetchError(p, t.Topic, f)
+	}
+	if p != nil {
+		p.deliver(f)
 	}
 }
 
@@ -174,10 +192,11 @@ func (s *Source) fetchError(p *partition, topic string, f *kgo.FetchPartition) {
 		s.log.Warn("fetch error", "topic", topic, "partition", f.Partition, "error", f.Err)
 	case p.owner == nil && !p.adjusted:
 		// The group would not tell its commit: the client leaves the partition
-		// out until it is assigned anew.
-		s.log.Error("the group's offset cannot be fetched: the partition is not read", "topic", topic, "partition", f.Partition, "error", f.Err)
+		// out until it is assigned anew. The watch sees to that (readmit).
+		s.log.Error("the group's offset cannot be fetched: the partition is not read; asking again", "topic", topic, "partition", f.Partition, "error", f.Err)
 		s.health.fetch[p.key] = f.Err.Error()
-	case p.owner == nil || p.seek != nil || p.stopped:
+		p.leftOut = true
+	case p.owner == nil || p.seek != nil || p.stopped || p.gone || p.astray:
 		s.touch(p) // it is about to be paused, or to read from elsewhere
 	case errors.Is(f.Err, kerr.OffsetOutOfRange):
 		s.halt(p)
@@ -217,17 +236,6 @@ func (s *Source) rest(p *partition) {
 	time.AfterFunc(restEvery, func() { p.change(func() { p.resting = false }) })
 }
 
-func (s *Source) recreated(p *partition, now [16]byte) {
-	if p.owner == nil || p.stopped {
-		return
-	}
-	s.halt(p)
-	id := p.id
-	id.TopicID = now
-	p.owner.Trouble(handoff.Trouble{Cut: p.cut, Kind: handoff.TopicRecreated, Offset: -1,
-		Detail: fmt.Sprintf("topic %q was deleted and created anew: its id was %s and is now %s", p.key.topic, p.id.TopicUUID(), id.TopicUUID())})
-}
-
 // halt pauses a partition until its owner seeks.
 func (s *Source) halt(p *partition) {
 	p.stopped = true
@@ -262,7 +270,7 @@ func (s *Source) apply(seekNow bool) (sought bool) {
 		if s.parts[p.key] != p {
 			continue
 		}
-		want := p.owner == nil || p.stopped || p.failing || p.resting || p.full || s.overfull || p.seek != nil
+		want := p.owner == nil || p.stopped || p.gone || p.astray || p.failing || p.resting || p.full || s.overfull || p.seek != nil
 		switch {
 		case want && !p.paused:
 			pause = add(pause, p.key)
@@ -308,6 +316,10 @@ func (s *Source) setPositions(seeks map[*partition]seek) {
 		}
 		p.cut, p.seek, p.stopped, p.failing, p.hopeless = to.cut, nil, false, false, false
 		p.sought, p.rested = &to, 0
+		p.top = kgo.EpochOffset{Epoch: to.epoch, Offset: to.offset}
+		if p.gone && !p.leaving { // it was told to look again, and there is nothing to read
+			s.holdRecreated(p, p.strange)
+		}
 		delete(s.health.fetch, p.key)
 	}
 }

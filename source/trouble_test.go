@@ -49,20 +49,32 @@ func TestAFetchThatIsRefusedIsTriedAgain(t *testing.T) {
 }
 
 // The group does not tell its commit of one topic: the client leaves the
-// partition out. That must be seen.
-func TestACommitThatCannotBeReadIsShown(t *testing.T) {
+// partition out. That must be seen, and pass when the refusal has passed; until
+// then the group is left in peace.
+func TestACommitThatCannotBeRead(t *testing.T) {
 	w := newWorld(t)
 	w.topic("secret", 1)
 	w.topic("other", 1)
 	w.produce("secret", 0, 10, 10)
 	w.produce("other", 0, 5, 10)
-	w.kafka.Fault(
+	refuse := w.kafka.Fault(
 		kfake.Fault{Keys: []kmsg.Key{kmsg.OffsetFetch}, Topic: "secret", Count: -1, Err: kerr.TopicAuthorizationFailed},
 		kfake.Fault{Keys: []kmsg.Key{kmsg.OffsetFetch}, TopicID: w.kafka.TopicInfo("secret").TopicID, Count: -1, Err: kerr.TopicAuthorizationFailed},
 	)
 	m := w.join(w.config("secret", "other"))
 	w.wantCopied("other", 0, 0, 5)
 	w.until("a reason", func() bool { ok, why := m.Ready(); return !ok && contains(why, "secret/0 cannot be fetched") })
+	joins := w.requests(kmsg.JoinGroup)
+	w.hit(refuse, refuse.Hits()+4) // the watch asks
+	if n := joins.Hits(); n > 0 {
+		t.Errorf("%d joins while nothing had changed", n)
+	}
+	refuse.Remove()
+	w.wantCopied("secret", 0, 0, 10)
+	w.wantCommitted("secret", 0, 10)
+	w.produce("other", 0, 5, 10)
+	w.wantCopied("other", 0, 0, 10)
+	w.until("nothing against being ready", func() bool { ok, _ := m.Ready(); return ok })
 }
 
 func TestAGroupThatRefusesTheMemberIsShown(t *testing.T) {

@@ -4,12 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"maps"
+	"slices"
 	"sort"
 	"time"
-
-	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kerr"
 
 	"kafka-s2-bridge/handoff"
 )
@@ -46,31 +45,90 @@ func (s *Source) watch(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
+		case <-s.soon:
 		}
 	}
 }
 
+// sight is what one look has learnt of the cluster.
+type sight struct {
+	ends      ends
+	endsErr   error
+	topics    map[string]*topicInfo
+	unknown   map[string]bool
+	topicsErr error
+	related   siblings // of partitions that could not be begun
+	readable  []string // topics whose commits the group would not tell before
+}
+
+// look asks Kafka, and then takes what it has learnt, so that nobody waits for
+// Kafka with the lock. The ends come first: those of a topic that has still its
+// id afterwards are that topic's.
 func (s *Source) look(parent context.Context) {
 	ctx, cancel := context.WithTimeout(parent, lookTimeout)
 	defer cancel()
-	admin := kadm.NewClient(s.client)
-	topics := s.topics()
-	err := s.lookForMissing(ctx, admin)
-	if err == nil {
-		err = s.revisit(ctx)
+	var v sight
+	assigned := s.topics()
+	v.ends, v.endsErr = s.listEnds(ctx, assigned)
+	v.topics, v.unknown, v.topicsErr = s.topicInfos(ctx, s.watched(assigned))
+	if v.topicsErr == nil {
+		v.related = s.askSiblings(ctx, s.waiting(), v.topics)
+		v.readable = s.askLeftOut(ctx, v.topics)
 	}
-	var ends kadm.ListedOffsets
-	if err == nil && len(topics) > 0 {
-		if ends, err = admin.ListCommittedOffsets(ctx, topics...); errors.Is(err, kerr.UnknownTopicOrPartition) {
-			err = nil
-		}
+	if parent.Err() == nil {
+		s.blame(ctx, s.take(v))
 	}
+}
+
+// take goes through what a look has learnt. It gives the partitions that stand
+// behind an open transaction for which nobody was asked yet.
+func (s *Source) take(v sight) (blocked []*partition) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if parent.Err() != nil {
-		return
-	}
 	s.repeatCommits()
+	s.noteAnswer(telling(v.endsErr, v.topicsErr))
+	if v.topicsErr != nil {
+		return nil
+	}
+	s.noteMissing(v.unknown)
+	for name, t := range v.topics {
+		s.knowID(name, t.id)
+	}
+	_, generation := s.client.GroupMetadata()
+	for _, p := range s.parts {
+		s.revisit(p, v, generation)
+	}
+	for _, topic := range v.readable {
+		s.resubscribe(topic)
+	}
+	if v.endsErr != nil {
+		return nil
+	}
+	for k, p := range s.parts {
+		if t := v.topics[k.topic]; t == nil || p.owner == nil || p.gone || differ(t.id, p.id.TopicID) {
+			continue
+		}
+		if end, ok := v.ends[k]; ok {
+			p.seen(end.lastStable, end.high)
+			if s.standsStill(p) {
+				blocked = append(blocked, p)
+			}
+		}
+	}
+	return blocked
+}
+
+// telling is the error that says most: that time ran out says least.
+func telling(errs ...error) (err error) {
+	for _, e := range errs {
+		if err == nil || (e != nil && errors.Is(err, context.DeadlineExceeded)) {
+			err = e
+		}
+	}
+	return err
+}
+
+func (s *Source) noteAnswer(err error) {
 	if err != nil {
 		err = s.cfg.explain(err)
 		if s.health.kafka == "" || s.health.kafka == notAnswered {
@@ -83,68 +141,97 @@ func (s *Source) look(parent context.Context) {
 		s.log.Info("Kafka answers again")
 	}
 	s.health.kafka = ""
-	ends.Each(func(o kadm.ListedOffset) {
-		if p := s.parts[key{o.Topic, o.Partition}]; p != nil && o.Err == nil {
-			p.lso = max(o.Offset, 0)
-		}
-	})
 }
 
-// revisit looks at partitions that could not be fetched: a topic that was
-// created anew is their owners' matter, everything else is tried again. What
-// could not be begun, because Kafka did not describe its topic, is begun.
-func (s *Source) revisit(ctx context.Context) error {
-	s.mu.Lock()
-	waiting := map[string][]*partition{}
-	for _, p := range s.parts {
-		if p.hopeless {
-			continue
+// noteMissing notes which of the topics that are named exactly do not exist.
+func (s *Source) noteMissing(unknown map[string]bool) {
+	var missing []string
+	for _, name := range s.cfg.Topics {
+		if unknown[name] {
+			missing = append(missing, name)
 		}
-		if p.failing || (p.owner == nil && p.adjusted && !p.refused) {
-			waiting[p.key.topic] = append(waiting[p.key.topic], p)
-		} else if p.owner != nil {
-			delete(s.health.fetch, p.key) // a whole round without an error
+	}
+	slices.Sort(missing)
+	if !slices.Equal(missing, s.health.missing) {
+		for _, name := range missing {
+			s.log.Warn("topic does not exist; it is waited for", "topic", name)
+		}
+	}
+	s.health.missing = missing
+}
+
+// waiting are the partitions that could not be begun.
+func (s *Source) waiting() (parts []*partition) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, p := range s.parts {
+		if p.waits() {
+			parts = append(parts, p)
+		}
+	}
+	return parts
+}
+
+func (p *partition) waits() bool { return p.owner == nil && p.adjusted && !p.refused && !p.leaving }
+
+// revisit looks at a partition: what could not be begun is begun, what could not
+// be fetched is tried again, unless its topic is another one by now.
+func (s *Source) revisit(p *partition, v sight, generation int32) {
+	t := v.topics[p.key.topic]
+	if p.waits() {
+		c := s.begin(p, t, v.related, generation)
+		p.stopped = c == nil // until the owner seeks
+		if c != nil {
+			p.seek = &seek{0, c.Offset, c.Epoch}
+		}
+		s.touch(p)
+		s.wakeLocked()
+		return
+	}
+	s.compareIDs(p, t)
+	s.deliverAnswer(p)
+	switch {
+	case p.owner == nil || p.hopeless || p.gone || p.astray:
+	case p.failing:
+		p.failing = false // the next error pauses it again
+		s.touch(p)
+		s.wakeLocked()
+	default:
+		delete(s.health.fetch, p.key) // a whole round without an error
+	}
+}
+
+// askLeftOut looks whether the group tells by now what it would not tell when
+// the partitions of some topics were assigned: then those topics are subscribed
+// to anew, for the client has left such partitions out. That is a rebalance, so
+// it is not done for a topic time after time.
+func (s *Source) askLeftOut(ctx context.Context, topics map[string]*topicInfo) (readable []string) {
+	s.mu.Lock()
+	s.looks++
+	wanted := map[string]*topicInfo{}
+	for k, p := range s.parts {
+		last, before := s.readmitted[k.topic]
+		if t := topics[k.topic]; p.leftOut && !p.leaving && t != nil && (!before || s.looks-last > 15) {
+			wanted[k.topic] = t
 		}
 	}
 	s.mu.Unlock()
-	if len(waiting) == 0 {
+	if len(wanted) == 0 {
 		return nil
 	}
-	infos, err := s.topicInfos(ctx, maps.Keys(waiting))
+	answer, err := s.fetchSiblings(ctx, wanted)
 	if err != nil {
-		return err
+		return nil
 	}
-	_, generation := s.client.GroupMetadata()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for topic, parts := range waiting {
-		for _, p := range parts {
-			if s.parts[p.key] == p {
-				s.tryAgain(p, infos[topic], generation)
-			}
+	for topic := range wanted {
+		if answer.failed[topic] == nil {
+			readable = append(readable, topic)
+			s.readmitted[topic] = s.looks
 		}
 	}
-	s.wakeLocked()
-	return nil
-}
-
-func (s *Source) tryAgain(p *partition, t *topicInfo, generation int32) {
-	switch {
-	case p.owner == nil && (t == nil || p.refused):
-		return
-	case p.owner == nil:
-		delete(s.health.fetch, p.key)
-		if c := s.begin(p, t, generation); c != nil {
-			p.seek = &seek{0, c.Offset, c.Epoch}
-		} else {
-			p.stopped = true
-		}
-		return
-	case t != nil && t.id != p.id.TopicID && t.id != [16]byte{} && p.id.TopicID != [16]byte{}:
-		s.recreated(p, t.id)
-	}
-	p.failing = false // the next error pauses it again
-	s.touch(p)
+	return readable
 }
 
 func (s *Source) topics() (names []string) {
@@ -160,32 +247,15 @@ func (s *Source) topics() (names []string) {
 	return names
 }
 
-// lookForMissing looks for the topics that are named exactly.
-func (s *Source) lookForMissing(ctx context.Context, admin *kadm.Client) error {
-	if len(s.cfg.Topics) == 0 {
-		_, err := admin.BrokerMetadata(ctx)
-		return err
-	}
-	listed, err := admin.ListTopics(ctx, s.cfg.Topics...)
-	if err != nil {
-		return err
-	}
-	var missing []string
-	for _, name := range s.cfg.Topics {
-		if t, ok := listed[name]; !ok || errors.Is(t.Err, kerr.UnknownTopicOrPartition) {
-			missing = append(missing, name)
+// watched adds the topics that are named exactly.
+func (s *Source) watched(assigned []string) iter.Seq[string] {
+	set := map[string]bool{}
+	for _, list := range [][]string{assigned, s.cfg.Topics} {
+		for _, name := range list {
+			set[name] = true
 		}
 	}
-	sort.Strings(missing)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if fmt.Sprint(missing) != fmt.Sprint(s.health.missing) {
-		for _, name := range missing {
-			s.log.Warn("topic does not exist; it is waited for", "topic", name)
-		}
-	}
-	s.health.missing = missing
-	return nil
+	return maps.Keys(set)
 }
 
 // Ready says whether everything that should flow does, and if not, why.
@@ -219,9 +289,11 @@ type PartitionStatus struct {
 	Topic     string
 	Partition int32
 	handoff.Status
-	LastStable int64 // Kafka's last stable offset; -1 unknown
-	Lag        int64 // offsets between the position and the last stable offset; -1 unknown
-	HeldBytes  int   // memory between fetch and ack
+	LastStable    int64  // Kafka's last stable offset; -1 unknown
+	HighWatermark int64  // the end of Kafka's log; -1 unknown
+	Lag           int64  // offsets between the position and the end of what is copied; -1 unknown
+	Blocked       string // a sentence, where an open transaction holds the last stable offset
+	HeldBytes     int    // memory between fetch and ack
 }
 
 // Status lists the assigned partitions, by topic and number.
@@ -237,9 +309,12 @@ func (s *Source) status() []PartitionStatus {
 		if p.owner == nil {
 			continue
 		}
-		st := PartitionStatus{Topic: k.topic, Partition: k.partition, Status: p.owner.Status(), LastStable: p.lso, Lag: -1, HeldBytes: p.held}
-		if st.Position >= 0 && p.lso >= 0 {
-			st.Lag = max(p.lso-st.Position, 0)
+		st := PartitionStatus{
+			Topic: k.topic, Partition: k.partition, Status: p.owner.Status(), LastStable: p.lso, HighWatermark: p.hw,
+			Lag: -1, Blocked: p.blocked(), HeldBytes: p.held,
+		}
+		if end := s.visible(p); st.Position >= 0 && end >= 0 {
+			st.Lag = max(end-st.Position, 0)
 		}
 		list = append(list, st)
 	}

@@ -1,6 +1,7 @@
 package source
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -38,6 +39,9 @@ type world struct {
 	members []*member
 	level   slog.Level // of the members' logs
 	refuse  string     // topic for which no owner can be started
+	policy  handoff.Policy
+	every   time.Duration // between two looks of a member's watch; 0: 300 ms
+	perID   bool          // each topic id has streams of its own
 }
 
 func newWorld(t *testing.T, opts ...kfake.Opt) *world {
@@ -188,14 +192,17 @@ func (w *world) join(cfg Config) *member {
 		if m.log.assigned(a); w.refused(a) {
 			return nil, errNoName
 		}
-		return handoff.Start(alive, ownerOptions(cfg, slots, metrics), a, p, stream{w.sink.Stream(streamOf(a.Identity.Topic, a.Identity.Partition), sink.StreamSettings{})}), nil
+		opt := ownerOptions(cfg, slots, metrics)
+		opt.Policy = w.policy
+		name := w.streamOf(a.Identity.Topic, a.Identity.TopicID, a.Identity.Partition)
+		return handoff.Start(alive, opt, a, p, stream{w.sink.Stream(name, sink.StreamSettings{})}), nil
 	})
 	if err != nil {
 		kill()
 		w.t.Fatal(err)
 	}
 	m.Source = src
-	m.every = 300 * time.Millisecond
+	m.every = cmp.Or(w.every, 300*time.Millisecond)
 	ctx, stop := context.WithCancel(context.Background())
 	m.stop = stop
 	go func() {
@@ -228,6 +235,13 @@ func (s stream) Open(ctx context.Context, on handoff.SessionEvents) handoff.Sess
 }
 
 func streamOf(topic string, partition int32) string { return fmt.Sprintf("%s/%d", topic, partition) }
+
+func (w *world) streamOf(topic string, id [16]byte, partition int32) string {
+	if !w.perID {
+		return streamOf(topic, partition)
+	}
+	return fmt.Sprintf("%s/%s/%d", topic, mapping.Identity{TopicID: id}.TopicUUID(), partition)
+}
 
 // until waits for a condition that other goroutines bring about.
 func (w *world) until(what string, cond func() bool) {
@@ -265,9 +279,14 @@ func (w *world) hit(f interface {
 	}
 }
 
-// copied lists the Kafka offsets of the stream's data records, in order.
-func (w *world) copied(topic string, partition int32) (offsets []int64) {
-	for _, r := range w.s2.Records(streamOf(topic, partition)) {
+// copied lists the Kafka offsets of the data records in the stream of the topic
+// that has the name now, in order.
+func (w *world) copied(topic string, partition int32) []int64 {
+	return w.copiedFrom(topic, w.kafka.TopicInfo(topic).TopicID, partition)
+}
+
+func (w *world) copiedFrom(topic string, id [16]byte, partition int32) (offsets []int64) {
+	for _, r := range w.s2.Records(w.streamOf(topic, id, partition)) {
 		if e := mapping.Classify(stored(r)); e.Kind == mapping.Data {
 			offsets = append(offsets, e.Position.Offset)
 		}
