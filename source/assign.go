@@ -32,10 +32,15 @@ func (s *Source) assigned(_ context.Context, client *kgo.Client, added map[strin
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.health.group = "" // also where the group has nothing for us
+	member, _ := client.GroupMetadata()
+	for _, p := range s.parts {
+		p.member = member // what is not revoked by now is ours under this id too
+	}
 	for topic, partitions := range added {
 		for _, n := range partitions {
 			k := key{topic, n}
 			s.parts[k] = newPartition(s, k)
+			s.parts[k].member = member
 		}
 	}
 }

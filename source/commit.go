@@ -114,8 +114,8 @@ func (s *Source) attach(req *kmsg.OffsetCommitRequest) error {
 		kept := t.Partitions[:0]
 		for _, rp := range t.Partitions {
 			p := s.parts[key{t.Topic, rp.Partition}]
-			if p == nil || p.gone {
-				continue
+			if p == nil || p.gone || p.member != req.MemberID {
+				continue // or lost meanwhile: somebody else commits it (revoked)
 			}
 			if meta, ok := p.metaOf(rp.Offset); ok {
 				rp.Metadata = &meta

@@ -27,6 +27,7 @@ type partition struct {
 	id    mapping.Identity
 	owner *handoff.Owner // nil until the position is known
 
+	member   string         // our id in the group at the assignment
 	commit   *fetchedCommit // what the group had committed at the assignment
 	adjusted bool           // the client knows where to read
 	refused  bool           // no owner can be started, or is to be

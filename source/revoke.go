@@ -11,7 +11,17 @@ import (
 
 // revoked returns when no owner can mark any more: the client would take a mark
 // for a partition that it no longer owns.
-func (s *Source) revoked(_ context.Context, _ *kgo.Client, gone map[string][]int32) {
+//
+// A member that was silent for longer than its session, while it joined, is told
+// so as the answer to its join. The client then joins anew under another id, as
+// if it still owned what it had, and calls what it does not get back revoked. But
+// that was lost: others have written and committed it since, and a commit of ours
+// would set theirs back.
+func (s *Source) revoked(ctx context.Context, client *kgo.Client, gone map[string][]int32) {
+	gone, lost := s.split(gone)
+	if lost != nil {
+		s.lost(ctx, client, lost)
+	}
 	owners := s.released(gone)
 	if len(owners) == 0 {
 		s.drop(gone)
@@ -20,13 +30,32 @@ func (s *Source) revoked(_ context.Context, _ *kgo.Client, gone map[string][]int
 	for _, o := range owners {
 		<-o.Done()
 	}
-	ctx, cancel := context.WithTimeout(s.commits, 10*time.Second)
+	saving, cancel := context.WithTimeout(s.commits, 10*time.Second)
 	defer cancel()
 	s.mu.Lock()
 	last := lastMarks(s.partitionsOf(gone), func(p *partition) bool { return p.unsaved && !p.gone })
 	s.mu.Unlock()
-	s.client.CommitOffsetsSync(ctx, last, s.committed)
+	s.client.CommitOffsetsSync(saving, last, s.committed)
 	s.drop(gone)
+}
+
+// split parts off what was assigned to us under another member id.
+func (s *Source) split(gone map[string][]int32) (ours, lost map[string][]int32) {
+	<-s.ready
+	member, _ := s.client.GroupMetadata()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for topic, partitions := range gone {
+		for _, n := range partitions {
+			k := key{topic, n}
+			if p := s.parts[k]; p != nil && p.member != member {
+				lost = add(lost, k)
+			} else {
+				ours = add(ours, k)
+			}
+		}
+	}
+	return ours, lost
 }
 
 // released asks the owners of partitions to finish and to end.

@@ -243,10 +243,12 @@ func (s *Source) halt(p *partition) {
 }
 
 // apply tells the client what owners and budget want: positions in one batch,
-// and pauses. It says whether positions were set.
+// and pauses. It says whether positions were set. Nothing is revoked or assigned
+// meanwhile. Source.mu is not held while the client is told: to move, it waits
+// until what it asks of Kafka has ended, which a mute broker delays for as long
+// as its time-outs, and owners, status and metrics must not wait for that.
 func (s *Source) apply(seekNow bool) (sought bool) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	changed := s.changed
 	s.changed = nil
 	seeks := map[*partition]seek{}
@@ -262,10 +264,12 @@ func (s *Source) apply(seekNow bool) (sought bool) {
 			s.later.Reset(applyEvery)
 		}
 	}
+	s.mu.Unlock()
 	if len(seeks) > 0 {
 		s.setPositions(seeks)
 	}
 	var pause, resume map[string][]int32
+	s.mu.Lock()
 	for _, p := range changed {
 		if s.parts[p.key] != p {
 			continue
@@ -279,6 +283,7 @@ func (s *Source) apply(seekNow bool) (sought bool) {
 		}
 		p.paused = want
 	}
+	s.mu.Unlock()
 	if pause != nil {
 		s.client.PauseFetchPartitions(pause)
 	}
@@ -308,7 +313,12 @@ func (s *Source) setPositions(seeks map[*partition]seek) {
 	s.client.SetOffsets(aside)
 	s.client.SetOffsets(there)
 	now := s.client.CommittedOffsets()
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	for p, to := range seeks {
+		if p.seek == nil || *p.seek != to {
+			continue // the owner wants something else by now, and has said so
+		}
 		if got, ok := now[p.key.topic][p.key.partition]; !ok || got.Offset != to.offset {
 			s.touch(p)
 			s.later.Reset(applyEvery)

@@ -41,6 +41,10 @@ func (s *Source) watch(ctx context.Context) {
 	defer ticker.Stop()
 	for {
 		s.look(ctx)
+		// kgo may lose the start of a broker's fetches when its positions are set
+		// twice in a row (a session that ends before its loop has counted itself
+		// in leaves the loop unstarted): resuming nobody starts what stands still.
+		s.client.ResumeFetchPartitions(nil)
 		select {
 		case <-ctx.Done():
 			return
