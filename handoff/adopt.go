@@ -94,6 +94,9 @@ func (m *Machine) recalled(ev Recalled) {
 		return
 	}
 	m.comparing, m.compared = nil, true
+	if m.suspect <= c.records[len(c.records)-1].Offset {
+		m.suspect = -1 // the newest record is Kafka's: it was not cut off
+	}
 	m.fenceOn(m.seen)
 }
 

@@ -126,6 +126,7 @@ func (m *Machine) forget() {
 		m.bound = unbounded
 	}
 	m.floor = position{durable: -1, epoch: -1}
+	m.marked.Last = disbelieved // what it passed is read again
 	m.dropAll()
 	m.from = -1
 	m.do(Pause{})
@@ -139,12 +140,15 @@ const noCut = int64(-2)
 func (m *Machine) truncated(from int64, detail string) {
 	to := m.found.durable + 1
 	from = min(from, m.found.durable)
+	if m.suspect >= 0 {
+		from = min(from, m.suspect) // retention may have taken the place since, and Kafka tells a later one
+	}
 	if m.word.to.Reason == Truncated && max(from, 0) < m.word.to.From {
 		m.word = permission{} // it was given for less
 	}
 	if m.answerTo(Truncated) != AnswerGap {
 		m.stopAt(Hold{Reason: Truncated, Detail: detail, From: max(from, 0), To: to})
-		m.suspect = from // Kafka may have said it once, and never say it again
+		m.suspected(from) // Kafka may have said it once, and never say it again
 		return
 	}
 	if m.phase == locating {
@@ -155,10 +159,17 @@ func (m *Machine) truncated(from int64, detail string) {
 	// present log for sure.
 	m.dropAll()
 	m.from, m.cutAt = -1, from
-	m.suspect = from // until the marker stands: where it is lost, the cut must be found anew
+	m.suspected(from) // until the marker stands: where it is lost, the cut must be found anew
 	m.found.epoch, m.found.covered, m.found.since = -1, true, max(from, 0)
 	m.marked.Last = disbelieved
 	m.askRange()
+}
+
+// suspected notes where another history may begin, if that is known.
+func (m *Machine) suspected(from int64) {
+	if from >= 0 && (m.suspect < 0 || from < m.suspect) {
+		m.suspect = from
+	}
 }
 
 // expected: a position above the end of Kafka's log is no sign of a truncation,

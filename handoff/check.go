@@ -112,6 +112,7 @@ func (m *Machine) epochEnded(ev EpochEnded) {
 		return
 	case ev.End <= m.found.base:
 		from := ev.End
+		m.suspected(from)
 		if ev.Of != m.found.epoch {
 			from = -1 // Kafka never had that epoch: what is below may differ too
 		}

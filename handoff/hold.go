@@ -36,25 +36,25 @@ func Reasons() []Reason {
 func (r Reason) Next() string {
 	switch r {
 	case RetentionLost:
-		return "Kafka deleted these records before they were copied: restore them, or delete the stream to copy anew from what is left."
+		return "Kafka deleted these records before they were copied: restore them, or let the copy go on at what is left (gap)."
 	case Truncated:
-		return "Kafka's log was cut back and now holds other records at these offsets: compare both, then delete the stream to copy anew."
+		return "Kafka's log was cut back and holds other records at these offsets: compare both, then go on behind what the stream has (gap)."
 	case Recreated:
-		return "Give the new topic a stream of its own (stream.name with {topic_id}), or delete the old stream."
+		return "Give the new topic streams of its own (stream.name with {topic_id}; new-stream); adopt only if it holds the same records."
 	case ForeignIdentity:
-		return "Two topics or clusters share this stream: change stream.name, or delete the stream if its content may go."
+		return "Two topics or clusters share this stream: change stream.name; or adopt it, if the cluster was restored under another id."
 	case ForeignRecord:
-		return "Another program writes to this stream: stop it, then move the stream away or trim its records."
+		return "Another program writes to this stream: stop it, then adopt, or trim its records and retry."
 	case TokenCleared:
-		return "Somebody cleared the fencing token: make sure that nobody else writes, then set it again (s2 fence) or delete the stream."
+		return "Somebody cleared the fencing token: make sure that nobody else writes, then adopt."
 	case S2Behind:
-		return "The stream lost records, or was deleted or re-created: restore it; it is looked at again every 10 minutes."
+		return "The stream lost records, or was deleted or re-created: restore it; or copy again what it lost (replay), or give that up (gap). It is looked at again every 10 minutes."
 	case PositionUnproven:
-		return "Trims or retention removed the records that tell the position: delete the stream to copy anew."
+		return "Trims or retention removed the records that tell the position: copy again what Kafka still has (replay)."
 	case Rival:
 		return "Another bridge writes this partition: stop it, or give each a stream.name of its own; tried again every 10 minutes."
 	case RecordRefused:
-		return "What is before this record is copied, nothing behind it: raise kafka.max_record_bytes if that is what it passes, and restart; else remove it from the topic."
+		return "What is before this record is copied, nothing behind it: raise kafka.max_record_bytes if that is what it passes, and restart; or go on behind it (gap)."
 	case Unauthorized:
 		return "Check the access token's scope (append, read, check-tail, create-stream, fence) for this stream; it is retried."
 	case FormatUnknown:
@@ -111,7 +111,7 @@ func (m *Machine) stopAt(h Hold) {
 	m.searching = m.phase == locating
 	m.dropSession(false)
 	m.dropAll()
-	m.from, m.suspect = -1, -1
+	m.from = -1
 	if m.word.used && m.word.to.Reason != h.Reason {
 		m.kept = append(m.kept, m.word) // one loss lies behind the other: both want a word
 	} else if !m.word.used || slices.ContainsFunc(m.kept, func(w permission) bool { return w.to.Reason == h.Reason }) {

@@ -81,9 +81,7 @@ func (m *Machine) kafkaTrouble(ev Trouble) {
 	}
 	m.trouble = errors.New(ev.Detail)
 	m.do(Pause{})
-	if ev.Offset >= 0 && (m.suspect < 0 || ev.Offset < m.suspect) {
-		m.suspect = ev.Offset
-	}
+	m.suspected(ev.Offset)
 	switch m.phase {
 	case flowing, idle:
 		if m.cut > 0 && m.taken < m.from { // nothing came since the last Seek

@@ -106,6 +106,7 @@ type Machine struct {
 	fresh      bool // the stream has never held a record of ours
 	stirred    bool // Kafka reported trouble since the position was checked
 	unread     int  // readings in a row that failed
+	doubted    bool // the position was above Kafka's end, and the epoch was asked about once more
 	passing    bool // the question under way is about the commit's epoch
 	unknownEnd int  // times in a row that Kafka did not know the epoch, or the position
 	rivals     rivals
@@ -168,7 +169,7 @@ func NewMachine(cfg Config, a Assignment) *Machine {
 func (m *Machine) acquire(reason Cause) {
 	m.phase = acquiring
 	m.count.Acquisitions[reason]++
-	m.looked, m.bare, m.created, m.unknownEnd = false, false, false, 0
+	m.looked, m.bare, m.created, m.doubted, m.unknownEnd = false, false, false, false, 0
 	m.gaps, m.cutAt, m.await, m.comparing = nil, noCut, -1, nil
 	m.word.used = false
 	m.rivals.settled()
@@ -249,6 +250,8 @@ func (m *Machine) fenced(ev Fenced) {
 func (m *Machine) positioned(p position, fresh bool) {
 	m.found, m.fresh, m.stirred, m.passing = p, fresh, false, false
 	switch {
+	case !fresh:
+		m.origin = -1 // somebody began it, perhaps elsewhere: should it get lost, it does not begin there
 	case fresh && m.origin >= 0:
 		m.found.durable = m.within(m.origin) - 1
 	case fresh && m.from >= 0:
@@ -286,15 +289,16 @@ func (m *Machine) takeOver() {
 		V: 1, Cluster: id.Cluster, Topic: id.Topic, TopicID: id.TopicUUID(), Partition: id.Partition,
 		Group: m.cfg.Group, Bridge: m.cfg.Bridge, Resume: m.found.durable + 1, Epoch: epoch,
 	}))
+	if m.adopting && !m.fresh {
+		// Leader epochs below are another cluster's: an empty gap marker keeps the
+		// next owner from asking Kafka for them. It goes before those that name
+		// something, or the position would fall behind them.
+		m.send(mapping.GapMarker(m.gap(mapping.ReasonOperator, m.found.durable+1, m.found.durable+1)))
+	}
 	for _, g := range m.gaps {
 		m.send(mapping.GapMarker(g))
 	}
 	m.gaps = nil
-	if m.adopting && !m.fresh {
-		// Leader epochs below are another cluster's: an empty gap marker keeps the
-		// next owner from asking Kafka for them.
-		m.send(mapping.GapMarker(m.gap(mapping.ReasonOperator, m.found.durable+1, m.found.durable+1)))
-	}
 	if m.await >= 0 {
 		m.awaitEnd()
 	}

@@ -42,6 +42,7 @@ type Owner struct {
 	work        sync.WaitGroup // requests under way
 	sessions    map[uint64]*running
 	outstanding int // requests without an answer
+	claims      int // of these, those that take a slot of their own
 	slots       int // acquisition slots that we hold
 	finished    bool
 	held        int
@@ -82,7 +83,8 @@ type fetch struct {
 // answer is the answer to a request, and the acquisition slots that it took.
 type answer struct {
 	ev    Event
-	slots int
+	claim int // it was to take a slot
+	slots int // and did
 }
 
 // giveUp is a Release with its deadline.
@@ -213,10 +215,11 @@ func (o *Owner) take(ev Event) {
 		if _, letter := ev.ev.(DeadLettered); !letter {
 			o.outstanding--
 		}
+		o.claims -= ev.claim
 		o.slots += ev.slots
 		o.step(ev.ev)
-		if o.outstanding == 0 {
-			o.freeSlots()
+		if o.outstanding == 0 || o.claims > 0 {
+			o.freeSlots() // or a later request would wait for the slot that its own owner holds
 		}
 	case Ended:
 		o.sessions[ev.Session].over()
@@ -352,6 +355,8 @@ func (o *Owner) request(a Action) {
 			slots = 1
 		}
 	}
+	claim := slots
+	o.claims += claim
 	o.work.Go(func() {
 		if slots > 0 {
 			select {
@@ -360,7 +365,7 @@ func (o *Owner) request(a Action) {
 				slots = 0
 			}
 		}
-		o.mail.put(answer{o.perform(ctx, a), slots})
+		o.mail.put(answer{o.perform(ctx, a), claim, slots})
 	})
 }
 

@@ -8,6 +8,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kgo"
+
 	"kafka-s2-bridge/mapping"
 )
 
@@ -109,6 +111,39 @@ func TestOneSlotIsEnough(t *testing.T) {
 			o.Trouble(Trouble{Cut: w.seeks[len(w.seeks)-1].Cut, Kind: DataLoss, Offset: 900})
 			pass(500 * time.Millisecond)
 		}
+		pass(time.Minute)
+		if s := o.Status(); s.Phase != "flowing" {
+			t.Errorf("status %+v", s)
+		}
+		o.Release(time.Second)
+		gone(o)
+		if n := len(w.opt.Slots); n != 0 {
+			t.Errorf("%d slots were not given back", n)
+		}
+	})
+}
+
+// A writer asks Kafka beside its session, too. Its question still has no answer
+// when the session has to be given up: the acquisition that follows must not wait
+// for the slot that the question holds.
+func TestAQuestionBesideTheSessionLeavesItsSlot(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		w.opt.Slots = make(chan struct{}, 1)
+		w.opt.Policy.Refused = DeadLetterRecord
+		o := w.own(t.Context())
+		synctest.Wait()
+		w.serve(o, 0, 3)
+		synctest.Wait()
+		w.change(func() {
+			w.onEpoch = func(context.Context) (int64, error) { <-time.After(10 * time.Second); return 1000, nil }
+		})
+		cut := w.seeks[len(w.seeks)-1].Cut
+		o.Fetched(cut, 100, []*kgo.Record{{Offset: 4, LeaderEpoch: 1, Key: make([]byte, mapping.MaxMetered)}})
+		synctest.Wait() // the letter is there: is its record still Kafka's?
+		if n := len(w.opt.Slots); n != 1 || len(w.letters) != 1 {
+			t.Fatalf("%d slots taken, letters %v", n, w.letters)
+		}
+		o.Trouble(Trouble{Cut: w.seeks[len(w.seeks)-1].Cut, Kind: DataLoss, Offset: 900})
 		pass(time.Minute)
 		if s := o.Status(); s.Phase != "flowing" {
 			t.Errorf("status %+v", s)

@@ -20,7 +20,7 @@ func (m *Machine) refuse(r *mapping.Record, err error) (skipped bool) {
 	}
 	switch m.refusal(why) {
 	case SkipRecord:
-		m.leaveOut(mapping.ReasonRefused, r.Offset)
+		m.leaveOut(mapping.ReasonRefused, r.Offset, r.LeaderEpoch)
 		return true
 	case DeadLetterRecord:
 		m.letter = &Letter{Record: clone(r), Why: why.Error()} // or it would pin its fetch while Kafka does not take it
@@ -52,8 +52,11 @@ func (m *Machine) refusal(r *mapping.Refused) Refusal {
 }
 
 // leaveOut puts a gap marker where the record would be. One marker stands for
-// neighbours that wait together.
-func (m *Machine) leaveOut(reason string, offset int64) {
+// neighbours that wait together. Its offset is passed with its own epoch: with an
+// older one the commit would look, to the next owner's client, like one of a log
+// that was cut back.
+func (m *Machine) leaveOut(reason string, offset int64, epoch int32) {
+	m.epoch = max(m.epoch, epoch)
 	from := offset
 	if n := len(m.queue); n > 0 {
 		if g := m.queue[n-1].Gap(); g != nil && g.Reason == reason && g.To == offset {
@@ -112,7 +115,7 @@ func (m *Machine) posted(ev DeadLettered) {
 	m.found = m.pos
 	m.seek(offset + 1)
 	m.from = offset // the marker is what we hold for it
-	m.leaveOut(mapping.ReasonDeadLetter, offset)
+	m.leaveOut(mapping.ReasonDeadLetter, offset, m.doubt.epoch)
 	if m.doubt.epoch >= 0 {
 		m.doubt.open = true
 		m.askDoubt()

@@ -155,6 +155,13 @@ func (m *Machine) begins() bool {
 	return true
 }
 
+// late: the partition began after the group did, and the policy would have it
+// begin elsewhere than at 0. The next owner may not know any more that it is new:
+// its siblings' commits count it by then. So its open marker says so at once.
+func (m *Machine) late() bool {
+	return m.fresh && m.a.New && m.cfg.Policy.Start.From != FromEarliest
+}
+
 // unbounded is the bound where it is not known how far the stream was.
 const unbounded = math.MaxInt64
 
@@ -238,9 +245,12 @@ func (m *Machine) ranged(ev Ranged) {
 	if !m.weigh(ev) {
 		return
 	}
+	if m.fresh && len(m.gaps) > 0 {
+		m.origin = m.found.durable + 1 // and not behind them, should they not get into the stream
+	}
 	target := m.reach()
 	switch {
-	case m.phase == locating && (len(m.gaps) > 0 || m.await >= 0):
+	case m.phase == locating && (len(m.gaps) > 0 || m.await >= 0 || m.late()):
 		m.acquire(First) // only the writer can leave a marker
 		return
 	case m.phase == locating:
@@ -275,6 +285,11 @@ func (m *Machine) weigh(ev Ranged) bool {
 		}
 		m.giveUp(mapping.ReasonTruncation, from, m.found.durable+1)
 	}
+	if m.suspect >= 0 && m.suspect < m.skipTo {
+		// Kafka's client says that the log was cut back below what S2 lost: what
+		// Kafka has from there on was never lost, and nobody gave it up.
+		m.skipTo, m.rewind = m.suspect, true
+	}
 	if m.skipTo > max(ev.End, m.reach()) {
 		if m.unknownEnd < 4 {
 			m.unknownEnd++
@@ -307,6 +322,12 @@ func (m *Machine) weigh(ev Ranged) bool {
 		return false
 	case m.fresh: // the stream holds nothing that could be cut off
 		m.origin, m.found.durable = ev.End, ev.End-1
+	case m.found.epoch >= 0 && !m.doubted:
+		// Cut since the question about the epoch. The end does not tell where: other
+		// records may stand there already.
+		m.doubted = true
+		m.askEpoch()
+		return false
 	default:
 		m.truncated(ev.End, fmt.Sprintf("Kafka's log ends at offset %d, below %d where the stream goes on", ev.End, target))
 		return false

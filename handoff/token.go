@@ -13,7 +13,7 @@ import (
 func (m *Machine) judge(token string) {
 	t, known := mapping.ParseToken(token)
 	switch {
-	case m.adopting && (token == "" || !known || !m.related(t)):
+	case m.adopting && m.tail > 0 && (token == "" || !known || !m.related(t)):
 		m.proceed(token)
 	case token == "" && m.tail > 0 && !m.bare:
 		// Tail and token are two questions: between them the stream may have
@@ -60,6 +60,7 @@ type rivals struct {
 	waited   bool   // this acquisition has waited for the group's word
 	paused   bool   // this acquisition has let an older owner alone for a while
 	standing string // the token that it waited under
+	counted  string // the token of the newest take-over that counts
 	at       []time.Duration
 }
 
@@ -94,11 +95,11 @@ func (m *Machine) takenOver(token string, generation int64) {
 		r.paused = true
 		m.wait(rivalPause+m.jitter(rivalPause), m.ask)
 		return
-	case token == r.standing:
+	case token == r.standing && token != r.counted:
 		for len(r.at) > 0 && m.now-r.at[0] > rivalSpan {
 			r.at = r.at[1:]
 		}
-		r.at, r.standing = append(r.at, m.now), "" // one take-over counts once, however often this acquisition asks
+		r.at, r.counted = append(r.at, m.now), token // one take-over counts once, however often we ask
 		if len(r.at) >= rivalCount {
 			r.at, m.seen = nil, token
 			m.readFrom(m.tail, lookForOpen)
@@ -127,10 +128,12 @@ func (m *Machine) named(o *mapping.Open) {
 	}
 }
 
-// stranger is the reason to hold for a stream with that open marker.
+// stranger is the reason to hold for a stream with that open marker. A topic id
+// that is zero is not known: it tells nothing of another topic.
 func (m *Machine) stranger(o *mapping.Open) Reason {
 	id := m.a.Identity
-	if o != nil && o.Cluster == id.Cluster && o.Topic == id.Topic && o.TopicID != id.TopicUUID() {
+	unknown := id.Anonymous().TopicUUID()
+	if o != nil && o.Cluster == id.Cluster && o.Topic == id.Topic && o.TopicID != id.TopicUUID() && o.TopicID != unknown && id.TopicUUID() != unknown {
 		return Recreated
 	}
 	return ForeignIdentity

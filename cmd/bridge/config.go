@@ -8,13 +8,15 @@ import (
 // means; the table in config_keys.go says which value of it is right. Durations
 // and byte sizes are plain Go values here, however they were written.
 type Config struct {
-	Kafka  KafkaConfig
-	S2     S2Config
-	Stream StreamConfig
-	Memory MemoryConfig
-	HTTP   HTTPConfig
-	Log    LogConfig
-	Drain  DrainConfig
+	Kafka     KafkaConfig
+	S2        S2Config
+	Stream    StreamConfig
+	Policy    PolicyConfig
+	Overrides []TopicPolicy // the tables [[topic]], in their order
+	Memory    MemoryConfig
+	HTTP      HTTPConfig
+	Log       LogConfig
+	Drain     DrainConfig
 }
 
 // KafkaConfig says what is read, and how to get there.
@@ -133,6 +135,14 @@ func Defaults() Config {
 			Name:         "{topic}/{partition}",
 			Retention:    Retention{FromTopic: true},
 			StorageClass: "express",
+		},
+		Policy: PolicyConfig{
+			LargeRecords:   policyChunk,
+			RefusedRecords: policyHold,
+			RetentionLost:  policyHold,
+			Truncated:      policyHold,
+			S2Behind:       policyHold,
+			TopicRecreated: policyHold,
 		},
 		Memory: MemoryConfig{Budget: 512 << 20},
 		HTTP:   HTTPConfig{Listen: defaultListen},

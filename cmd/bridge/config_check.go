@@ -13,7 +13,7 @@ import (
 // a problem for each thing that cannot be.
 func (l *loader) check() {
 	for _, k := range l.keys {
-		if l.refused[k.name] || k.check == nil {
+		if l.refused[k.name] || k.check == nil || isOverride(k.name) && !l.given[k.name] {
 			continue
 		}
 		for _, f := range k.check() {
@@ -30,6 +30,7 @@ func (l *loader) check() {
 	l.checkSASL()
 	l.checkTLS()
 	l.checkToken()
+	l.checkPolicies()
 	if l.cfg.S2.MaxInflightBytes > l.cfg.Memory.Budget {
 		l.refuse(l.byName["s2.max_inflight_bytes"], "must not be above memory.budget, which it is taken from")
 	}

@@ -29,6 +29,9 @@ func FuzzConfig(f *testing.F) {
 		"[kafka]\n" + secret("group") + secret("brokers") + secret("topics_regex") + secret("isolation"),
 		"[kafka]\nbrokers = ['" + planted + "']\ntopics = ['" + planted + "']\ntopics_regex = ['" + planted + "(']",
 		"[s2]\n" + secret("endpoint") + secret("basin") + secret("linger") + secret("connections"), "'" + planted + "' = 1",
+		"[policy]\n" + secret("start") + secret("truncated") + secret("dead_letter_topic"), working + "[[topic]]\n" + secret("name") + secret("match") + secret("start"),
+		working + "[[topic]]\nname = 'orders'\nstart_offsets = { 0 = 1, '" + planted + "' = 2 }\n[[topic]]\nmatch = '" + planted + "('", "topic = 1", "[topic.topic]",
+		"[[topic]]\n[[topic.topic]]\n" + secret("name"), working + "[[topic]]\nmatch = 'o.*'\nstart = 1979-05-27T07:32:00Z",
 		"[[kafka]]\n" + secret("x"), "kafka = 1979-05-27T07:32:00Z", "s2.tls = {}", "a.b.c.d.e = nan", "\xff",
 	} {
 		f.Add([]byte(file), "KAFKA__SASL__PASSWORD", planted)
@@ -41,12 +44,22 @@ func FuzzConfig(f *testing.F) {
 	for _, k := range new(Config).keys() {
 		known[k.name] = true
 	}
+	for _, k := range new(TopicPolicy).keys("topic.") {
+		known[k.name] = true
+	}
 	// stranger is a key of the file that is not in the table; "" if there is none.
 	var stranger func(table map[string]any, prefix string) string
 	stranger = func(table map[string]any, prefix string) string {
 		for word, v := range table {
 			below, isTable := v.(map[string]any)
+			list, isList := v.([]any)
 			switch {
+			case isList && prefix+word == tableOfTopics:
+				for _, item := range list {
+					if s := stranger(item.(map[string]any), "topic."); s != "" {
+						return s
+					}
+				}
 			case isTable && !known[prefix+word]:
 				if s := stranger(below, prefix+word+"."); s != "" {
 					return s
@@ -66,7 +79,7 @@ func FuzzConfig(f *testing.F) {
 		}
 		cfg, err := parse("fuzz.toml", file, []string{envPrefix + variable + "=" + content, "S2_ACCESS_TOKEN=" + planted})
 		if err == nil {
-			if !known[keyOfVariable(envPrefix+variable)] && !isServiceLink(envPrefix+variable) {
+			if name := keyOfVariable(envPrefix + variable); (!known[name] || strings.HasPrefix(name, "topic.")) && !isServiceLink(envPrefix+variable) {
 				t.Errorf("variable %q is no key and was taken", variable)
 			}
 			table, err := toml.Parser().Unmarshal(file)
@@ -78,6 +91,9 @@ func FuzzConfig(f *testing.F) {
 			}
 			if len(cfg.Kafka.Brokers) == 0 || cfg.Kafka.Group == "" || cfg.S2.Basin == "" {
 				t.Errorf("required keys are missing: %+v", cfg)
+			}
+			for _, topic := range append(cfg.Kafka.Topics, "") { // no policy that was taken panics
+				cfg.policyOf(topic, 0)
 			}
 			return
 		}

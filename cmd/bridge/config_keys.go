@@ -36,7 +36,7 @@ type fault struct {
 // looks at it. A test compares it with the fields of Config.
 func (c *Config) keys() []key {
 	k, s := &c.Kafka, &c.S2
-	return []key{
+	return slices.Concat([]key{
 		{"kafka.brokers", `a list of host:port, such as ["localhost:9092"]`, texts(&k.Brokers),
 			all(required(&k.Brokers), each(&k.Brokers, isHostPort, `must be host:port, such as "localhost:9092"`))},
 		{"kafka.group", `a group name of your own, such as "orders-to-s2"`, word(&k.Group), is(func() bool { return k.Group != "" })},
@@ -89,14 +89,14 @@ func (c *Config) keys() []key {
 		}},
 		{"stream.retention", `"topic", "infinite" or a duration of whole seconds, such as "7d"`, retention(&c.Stream.Retention), nil},
 		{"stream.storage_class", `"express" or "standard"`, word(&c.Stream.StorageClass), oneOf(&c.Stream.StorageClass, "express", "standard")},
-
+	}, c.Policy.keys("policy."), []key{
 		{"memory.budget", `a size from "32MiB" to "1TiB"`, size(&c.Memory.Budget), between(&c.Memory.Budget, 32<<20, 1<<40)},
 		{"http.listen", `empty (no endpoint) or host:port, such as "127.0.0.1:9464"`, word(&c.HTTP.Listen),
 			is(func() bool { return c.HTTP.Listen == "" || isListen(c.HTTP.Listen) })},
 		{"log.level", `"debug", "info", "warn" or "error"`, word(&c.Log.Level), oneOf(&c.Log.Level, "debug", "info", "warn", "error")},
 		{"log.format", `"text" or "json"`, word(&c.Log.Format), oneOf(&c.Log.Format, "text", "json")},
 		{"drain.timeout", `a duration from "1s" to "50s"`, span(&c.Drain.Timeout), between(&c.Drain.Timeout, time.Second, 50*time.Second)},
-	}
+	})
 }
 
 // The checks below look at the variable when they are called, not when the
@@ -133,22 +133,51 @@ func each(list *[]string, right func(item string) bool, text string) func() []fa
 	}
 }
 
-// regexes says why one cannot be read, without the piece of it that
-// regexp/syntax would quote.
+// alternatives puts words into a sentence: "a", "b" or "c".
+func alternatives(words []string) string {
+	quoted := make([]string, len(words))
+	for i, w := range words {
+		quoted[i] = strconv.Quote(w)
+	}
+	last := len(quoted) - 1
+	return strings.Join(quoted[:last], ", ") + " or " + quoted[last]
+}
+
 func regexes(list *[]string) func() []fault {
 	return func() []fault {
 		var faults []fault
 		for i, item := range *list {
-			if item == "" {
-				faults = append(faults, fault{index(i), "must not be empty"})
-			}
-			_, err := syntax.Parse(item, syntax.Perl)
-			if wrong := (*syntax.Error)(nil); errors.As(err, &wrong) {
-				faults = append(faults, fault{index(i), "must be a regular expression (RE2); this one has: " + wrong.Code.String()})
+			if text := wrongRegex(item); text != "" {
+				faults = append(faults, fault{index(i), text})
 			}
 		}
 		return faults
 	}
+}
+
+func regex(v *string) func() []fault {
+	return func() []fault {
+		if text := wrongRegex(*v); text != "" {
+			return []fault{{text: text}}
+		}
+		return nil
+	}
+}
+
+// wrongRegex says why an expression cannot be read, without the piece of it that
+// regexp/syntax would quote; "" if it can.
+func wrongRegex(expr string) string {
+	if expr == "" {
+		return "must not be empty"
+	}
+	_, err := syntax.Parse(expr, syntax.Perl)
+	if err == nil { // as it is used: what is around it may be too much for one that is nested deeply
+		_, err = regexp.Compile(wholeName(expr))
+	}
+	if wrong := (*syntax.Error)(nil); errors.As(err, &wrong) {
+		return "must be a regular expression (RE2); this one has: " + wrong.Code.String()
+	}
+	return ""
 }
 
 func unique(list *[]string) func() []fault {

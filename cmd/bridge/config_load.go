@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -44,6 +45,7 @@ func parse(origin string, file []byte, environ []string) (Config, error) {
 	l.readTOML(origin, file)
 	l.readEnviron(environ)
 	if l.complete {
+		l.readOverrides()
 		l.resolveSecrets()
 		l.check()
 	}
@@ -61,6 +63,8 @@ type loader struct {
 	given    map[string]bool // keys that somebody set
 	refused  map[string]bool // keys that were reported and need no second report
 	complete bool            // the file could be read as TOML, so what is missing is missing
+
+	overrides any // the file's [[topic]], before it is read
 }
 
 func newLoader(cfg *Config) *loader {
@@ -92,7 +96,9 @@ func (l *loader) readTOML(origin string, file []byte) {
 		l.add(origin, tomlMistake(err, l.keys))
 		return
 	}
-	l.walk(ko.Raw(), "", origin)
+	table := ko.Raw()
+	l.takeOverrides(table)
+	l.walk(table, "", origin)
 }
 
 // walk takes over one table of the file and what is below it. It goes by the
@@ -181,18 +187,30 @@ func (l *loader) resolveSecrets() {
 		case *s.dst != "":
 			l.refuse(l.byName[s.name], "and "+s.name+"_file are both set: take one of them out")
 		default:
-			content, err := readFile(s.file, maxSecretFile)
-			*s.dst = Secret(strings.TrimSpace(string(content)))
+			text, err := readSecret(s.file)
+			*s.dst = Secret(text)
 			switch {
+			case errors.Is(err, errEmptySecret):
+				l.refuse(l.byName[s.name+"_file"], "names a file that is empty")
+				l.refused[s.name] = true
 			case err != nil:
 				l.refuse(l.byName[s.name+"_file"], "must be "+l.byName[s.name+"_file"].want+": "+err.Error())
-				l.refused[s.name] = true
-			case *s.dst == "":
-				l.refuse(l.byName[s.name+"_file"], "names a file that is empty")
 				l.refused[s.name] = true
 			}
 		}
 	}
+}
+
+var errEmptySecret = errors.New("the file is empty")
+
+// readSecret returns what a file holds, without the spaces and line ends around it.
+func readSecret(path string) (string, error) {
+	content, err := readFile(path, maxSecretFile)
+	text := strings.TrimSpace(string(content))
+	if err == nil && text == "" {
+		err = errEmptySecret
+	}
+	return text, err
 }
 
 // readFile returns a file of at most limit bytes. Its errors do not repeat the

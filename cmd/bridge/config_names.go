@@ -37,6 +37,9 @@ func (l *loader) suggest(name string) string {
 }
 
 func (l *loader) suggestVariable(variable string) string {
+	if text, ok := inTheFileOnly(keyOfVariable(variable)); ok {
+		return text
+	}
 	if near := l.nearest(keyOfVariable(variable)); near != "" {
 		return "; did you mean " + variableOfKey(near) + "?"
 	}

@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"kafka-s2-bridge/handoff"
 )
 
 // value is one setting's type: how a TOML value gets into its Go variable, and
@@ -174,6 +176,74 @@ func retention(dst *Retention) value {
 		*dst = Retention{Age: age}
 		return true
 	}}
+}
+
+// beginning also takes a time as TOML writes it, without quotes.
+func beginning(dst *handoff.StartPolicy) value {
+	return value{text: true, read: asText, set: func(v any) bool {
+		var s handoff.StartPolicy
+		ok := false
+		switch v := v.(type) {
+		case string:
+			s, ok = parseStart(v)
+		case time.Time:
+			s, ok = startAt(v)
+		}
+		if ok {
+			*dst = s
+		}
+		return ok
+	}}
+}
+
+func parseStart(s string) (handoff.StartPolicy, bool) {
+	switch s {
+	case "earliest":
+		return handoff.StartPolicy{}, true
+	case "latest":
+		return handoff.StartPolicy{From: handoff.FromLatest}, true
+	}
+	if digits, ok := strings.CutPrefix(s, "offset:"); ok {
+		n, ok := parseCount(digits, 63)
+		return handoff.StartPolicy{From: handoff.FromOffset, Offset: n}, ok
+	}
+	t, err := time.Parse(time.RFC3339, s)
+	if err != nil {
+		return handoff.StartPolicy{}, false
+	}
+	return startAt(t)
+}
+
+// startAt refuses times before 1970: Kafka would take the negative number for a
+// word of its own, such as "the end".
+func startAt(t time.Time) (handoff.StartPolicy, bool) {
+	return handoff.StartPolicy{From: handoff.FromTime, At: t.UTC()}, t.UnixMilli() >= 0
+}
+
+func startOffsets(dst *map[int32]int64) value {
+	return value{read: asText, set: func(v any) bool {
+		table, ok := v.(map[string]any)
+		if !ok {
+			return false
+		}
+		offsets := make(map[int32]int64, len(table))
+		for name, found := range table {
+			partition, ok := parseCount(name, 31)
+			offset, isWhole := found.(int64)
+			if !ok || !isWhole || offset < 0 {
+				return false
+			}
+			offsets[int32(partition)] = offset
+		}
+		*dst = offsets
+		return true
+	}}
+}
+
+// parseCount reads a number of 0 or more in the one way to write it.
+func parseCount(digits string, bits int) (int64, bool) {
+	n, err := strconv.ParseUint(digits, 10, bits)
+	return int64(n), err == nil && strconv.FormatUint(n, 10) == digits
 }
 
 // parseSpan reads a duration of 0 or more: Go's units and, in front of them,

@@ -20,6 +20,8 @@ import (
 //
 //	demo_stage.go     the servers: embedded (kfake, s2mem), or real ones
 //	demo_generate.go  records of all shapes --> Kafka
+//	demo_shapes.go    those that every run has, whatever its seed
+//	demo_edges.go     how many of them have which edge, in Kafka and in S2
 //	demo_victim.go    the bridge as a child process, its start and its end
 //	demo_board.go     what Kafka, the group and the streams say of themselves
 //	demo_round.go     one topic from the first record to the verdict, which
@@ -59,8 +61,8 @@ func newDemoCommand() *cobra.Command {
 		Short: "Watch exactly-once happen, with nothing installed",
 		Long: `demo starts a Kafka and an S2 inside of this process, writes records of all
 shapes into a topic (null and empty keys and values, header names that S2 would
-take for commands, binary, aborted transactions, odd timestamps) and bridges
-them. The bridge is a process of its own, the real program; every few seconds
+take for commands, binary, values larger than S2 takes whole, odd timestamps,
+aborted transactions between) and bridges them. The bridge is a process of its own, the real program; every few seconds
 it is killed with SIGKILL and started again. Ctrl-C ends the demo: then every
 stream is compared with its partition, record by record, by a reader that shares
 no code with the bridge. A second Ctrl-C ends at once.
@@ -69,8 +71,11 @@ With --once it is bounded: a number of records, at least one SIGKILL while 20 %
 to 80 % of them are in S2, the comparison, a summary. With --json the summary is
 one object on standard output; counts of records that should not be are missing,
 duplicates, reordered, altered, foreign (among them aborted: those of aborted
-transactions) and broken; aborted_left_out counts what was rightly not copied.
-Progress is told on standard error.
+transactions) and broken; aborted_left_out counts what was rightly not copied;
+edges has for each kind of record that is easily copied wrong (large, tombstones,
+null_keys, hostile, ...) how many were made, as Kafka serves them, and how many
+were seen in S2. Of aborted ones none may be seen. Progress is told on standard
+error.
 
 With --kafka and --s2 it runs on real servers: a broker without TLS and login,
 and one URL for S2's account and basin, as s2-lite has it (S2_ACCESS_TOKEN is

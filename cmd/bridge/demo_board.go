@@ -8,6 +8,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kgo"
+
 	"kafka-s2-bridge/mapping"
 	"kafka-s2-bridge/sink"
 	"kafka-s2-bridge/tests/oracle"
@@ -22,7 +24,8 @@ const (
 // board is where those who watch Kafka and the streams write down what they
 // see. Safe for concurrent use.
 type board struct {
-	stir chan struct{} // holds one token when something changed
+	stir  chan struct{} // holds one token when something changed
+	edges bool          // whether the lanes' Made and Seen are counted
 
 	mu       sync.Mutex
 	lanes    []lane    // by partition
@@ -41,6 +44,8 @@ type lane struct {
 	Records   int   // in the stream
 	Backward  int   // of them at or below an offset that was there already
 	Fences    int   // take-overs of the stream
+
+	Made, Seen edgeCounts // of the records that Kafka serves, and of those in the stream
 }
 
 // Done is the offset below which everything that counts is in S2.
@@ -154,7 +159,7 @@ func (b *board) watchKafka(ctx context.Context, s *stage) {
 
 // watchStream reads a stream as it grows, until ctx ends.
 func (b *board) watchStream(ctx context.Context, client *sink.Client, name string, partition int32) {
-	stream := client.Stream(name, sink.StreamSettings{})
+	stream, seen := client.Stream(name, sink.StreamSettings{}), &streamTally{}
 	poll := pollS2 * time.Duration(1+len(b.lanes)/8) // many streams: the same number of requests
 	next := uint64(0)
 	for {
@@ -167,11 +172,17 @@ func (b *board) watchStream(ctx context.Context, client *sink.Client, name strin
 			err = nil // nobody has created it yet
 			page = nil
 		}
+		if b.edges {
+			for i := range page {
+				seen.stored(decode(&page[i]))
+			}
+		}
 		b.write(func() bool {
 			b.s2Err = err
 			for _, stored := range page {
 				b.lanes[partition].note(stored)
 			}
+			b.lanes[partition].Seen = seen.counts
 			return len(page) > 0
 		})
 		wait := time.Duration(0)
@@ -184,6 +195,25 @@ func (b *board) watchStream(ctx context.Context, client *sink.Client, name strin
 		if !pause(ctx, wait) {
 			return
 		}
+	}
+}
+
+// watchRecords counts what Kafka serves to a read_committed consumer, until ctx
+// ends.
+func (b *board) watchRecords(ctx context.Context, consumer *kgo.Client) {
+	made := make([]edgeTally, len(b.lanes))
+	for ctx.Err() == nil {
+		fetches := consumer.PollFetches(ctx)
+		for r := range fetches.RecordsAll() {
+			rec := oracle.FromKafka(r)
+			made[r.Partition].add(&rec, len(rec.Value))
+		}
+		b.write(func() bool {
+			for p := range made {
+				b.lanes[p].Made = made[p].counts
+			}
+			return false
+		})
 	}
 }
 

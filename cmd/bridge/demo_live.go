@@ -126,7 +126,7 @@ func (l *live) view(at time.Time) view {
 	return view{
 		Elapsed: at.Sub(l.began), Where: r.stage.where(), Topic: r.stage.topic, HTTP: r.stage.listen,
 		Pid: pid, Restarts: r.restarts, Lanes: lanes, Rates: l.meter.add(at, lanes),
-		Trouble: r.board.trouble(), Events: l.events, Checked: l.checked,
+		Aborted: int(r.generator.aborted.Load()), Trouble: r.board.trouble(), Events: l.events, Checked: l.checked,
 		Hint: "Ctrl-C ends it, and compares every record",
 	}
 }

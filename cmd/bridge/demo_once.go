@@ -59,7 +59,7 @@ func playOnce(ctx context.Context, o demoOptions, errout io.Writer) (verdict, er
 		if ctx.Err() != nil {
 			err = context.Cause(ctx)
 		}
-		return verdict{Partitions: o.partitions, KilledAt: []float64{}, Seed: o.seed, Problems: []string{}}, err
+		return verdict{Partitions: o.partitions, KilledAt: []float64{}, Edges: map[string]edgePair{}, Seed: o.seed, Problems: []string{}}, err
 	}
 	defer r.close()
 	tell(fmt.Sprintf("%s records into topic %s (%d partitions); %s; the bridge is pid %d", grouped(o.records), r.stage.topic, o.partitions, r.stage.where(), r.victim.pid()))

@@ -49,7 +49,7 @@ type round struct {
 // It and all who watch live no longer than ctx.
 func openRound(setup, ctx context.Context, o demoOptions, tell func(string)) (*round, error) {
 	began := time.Now()
-	stage, err := openStage(setup, o, demoShapes(0, "", 0).TopicConfig())
+	stage, err := openStage(setup, o, demoTopic())
 	if err != nil {
 		return nil, err
 	}
@@ -65,6 +65,15 @@ func openRound(setup, ctx context.Context, o demoOptions, tell func(string)) (*r
 		return nil, err
 	}
 	stage.closers = append(stage.closers, client.Close)
+	if r.board.edges = !o.once; r.board.edges { // shown while it runs
+		consumer, err := stage.consumer()
+		if err != nil {
+			r.close()
+			return nil, err
+		}
+		stage.closers = append(stage.closers, consumer.Close)
+		r.crew.Go(func() { r.board.watchRecords(watching, consumer) })
+	}
 	r.crew.Go(func() { r.board.watchKafka(watching, stage) })
 	for p := range stage.partitions {
 		r.crew.Go(func() { r.board.watchStream(watching, client, fmt.Sprintf("%s/%d", stage.topic, p), p) })
@@ -82,6 +91,7 @@ func (r *round) close() {
 		r.victim.kill()
 	}
 	r.hush()
+	r.generator.close()
 	r.dismiss()
 	r.crew.Wait()
 	r.stage.close()

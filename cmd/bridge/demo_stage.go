@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -18,6 +19,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"kafka-s2-bridge/sink"
 	"kafka-s2-bridge/tests/s2mem"
@@ -76,6 +78,7 @@ func (s *stage) embed() error {
 	}
 	s.closers = append(s.closers, cluster.Close)
 	s.broker = cluster.ListenAddrs()[0]
+	cluster.ControlKey(int16(kmsg.Fetch), neverFull(s.partitions))
 	// The delay is s2-lite's: without one a bridge could not be killed between
 	// an append and its acknowledgement.
 	memory := s2mem.New(s2mem.Options{FlushDelay: 5 * time.Millisecond})
@@ -86,6 +89,26 @@ func (s *stage) embed() error {
 	}
 	s.url, s.basin = memory.URL(), s2mem.DefaultBasin
 	return nil
+}
+
+// neverFull keeps the embedded Kafka's fetches from reaching their limit. kfake
+// ends such an answer inside of a partition and leaves out which of that
+// partition's transactions were aborted: a consumer then takes their records
+// for committed ones. What one partition may bring is bounded instead, so that
+// all of them together stay below what clients read.
+func neverFull(partitions int32) func(kmsg.Request) (kmsg.Response, error, bool) {
+	most := min(1<<20, 64<<20/partitions)
+	return func(req kmsg.Request) (kmsg.Response, error, bool) {
+		fetch := req.(*kmsg.FetchRequest)
+		fetch.MaxBytes = math.MaxInt32
+		for i := range fetch.Topics {
+			for j := range fetch.Topics[i].Partitions {
+				p := &fetch.Topics[i].Partitions[j]
+				p.PartitionMaxBytes = min(p.PartitionMaxBytes, most)
+			}
+		}
+		return nil, nil, false
+	}
 }
 
 // lookTimeout bounds the first question to a real server.
@@ -122,6 +145,21 @@ func (s *stage) kafkaOptions() []kgo.Opt {
 // reader is a client of the basin that only reads.
 func (s *stage) reader() (*sink.Client, error) {
 	return sink.New(sink.Config{Endpoint: s.url, Basin: s.basin, AccessToken: s.token, Connections: 1, UserAgent: "kafka-s2-bridge-demo"})
+}
+
+// consumer reads the whole topic as any read_committed consumer does.
+func (s *stage) consumer() (*kgo.Client, error) {
+	from := map[int32]kgo.Offset{}
+	for p := range s.partitions {
+		from[p] = kgo.NewOffset().AtStart()
+	}
+	client, err := kgo.NewClient(append(s.kafkaOptions(),
+		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{s.topic: from}),
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()))...)
+	if err != nil {
+		return nil, fmt.Errorf("kafka reader: %w", err)
+	}
+	return client, nil
 }
 
 // openBasin creates the basin if it does not exist.

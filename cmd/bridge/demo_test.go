@@ -57,7 +57,7 @@ func oneObject(t *testing.T, text string) verdict {
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
 		t.Fatalf("more than one object: %q", text)
 	}
-	for _, name := range []string{"records", "partitions", "missing", "duplicates", "reordered", "altered", "foreign", "aborted", "restarts", "verified", "seconds"} {
+	for _, name := range []string{"records", "partitions", "missing", "duplicates", "reordered", "altered", "foreign", "aborted", "restarts", "verified", "seconds", "edges"} {
 		if !strings.Contains(text, `"`+name+`":`) {
 			t.Errorf("no %s in %s", name, text)
 		}
@@ -74,8 +74,13 @@ func TestDemoOnceAsJSON(t *testing.T) {
 	if v.Missing+v.Duplicates+v.Reordered+v.Altered+v.Foreign+v.Aborted+v.Broken+v.Commits+len(v.Problems) != 0 {
 		t.Errorf("verified, yet %s", got.out)
 	}
-	if v.AbortedLeftOut == 0 {
-		t.Error("no transaction was aborted: another seed is needed")
+	for _, name := range edgeNames {
+		if e, ok := v.Edges[name]; !ok || e.Made == 0 || e.Seen != e.Made {
+			t.Errorf("%s: %+v", name, e)
+		}
+	}
+	if e := v.Edges[abortedName]; e.Made == 0 || e.Made != v.AbortedLeftOut || e.Seen != 0 || len(v.Edges) != len(edgeNames)+1 {
+		t.Errorf("aborted: %+v, %d left out, %d edges", e, v.AbortedLeftOut, len(v.Edges))
 	}
 	if len(v.KilledAt) != 1 || v.KilledAt[0] < 20 || v.KilledAt[0] > 80 {
 		t.Errorf("killed at %v %%: not in the middle", v.KilledAt)
@@ -87,7 +92,7 @@ func TestDemoOnceAsJSON(t *testing.T) {
 
 func TestDemoOnceForPeople(t *testing.T) {
 	got := demo(t, t.Context(), io.Discard, "--once", "--records", "10", "--seed", "3")
-	for _, text := range []string{"verified: every record is in S2 exactly once", "10 in 4 partitions", "restarted once with", "--seed 3 makes"} {
+	for _, text := range []string{"verified: every record is in S2 exactly once", "10 in 4 partitions", "restarted once with", "--seed 3 makes", "edges     in Kafka / in S2: large 1/1, tombstones 2/2", "hostile 3/3", "aborted 10/0"} {
 		if !strings.Contains(got.out, text) {
 			t.Errorf("no %q in %s", text, got.out)
 		}

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kgo"
+
 	"kafka-s2-bridge/tests/oracle"
 	"kafka-s2-bridge/tests/oracle/s2read"
 )
@@ -27,6 +29,8 @@ type verdict struct {
 	Broken     int `json:"broken"`  // order of fences, markers and data
 	Commits    int `json:"commits_wrong"`
 
+	Edges map[string]edgePair `json:"edges"` // by name of the edge
+
 	AbortedLeftOut int       `json:"aborted_left_out"`
 	Restarts       int       `json:"restarts"`
 	KilledAt       []float64 `json:"killed_at_percent"` // of the records
@@ -42,7 +46,7 @@ type verdict struct {
 // verdict as far as it is known without a comparison.
 func (r *round) verdict() verdict {
 	return verdict{
-		Partitions: int(r.stage.partitions), Restarts: r.restarts, KilledAt: []float64{}, Seed: r.generator.seed,
+		Partitions: int(r.stage.partitions), Restarts: r.restarts, KilledAt: []float64{}, Edges: map[string]edgePair{}, Seed: r.generator.seed,
 		Seconds: math.Round(time.Since(r.began).Seconds()*10) / 10, Problems: []string{}, Left: r.stage.left(),
 	}
 }
@@ -55,20 +59,25 @@ func (r *round) verify(ctx context.Context) (v verdict, err error) {
 	}()
 	v = r.verdict()
 	s, ledger := r.stage, r.generator.ledger
-	truth, err := oracle.ReadKafka(ctx, []string{s.topic}, s.kafkaOptions()...)
+	made := &servedTally{parts: make([]edgeTally, s.partitions)}
+	truth, err := oracle.ReadKafka(ctx, []string{s.topic}, append(s.kafkaOptions(), kgo.WithHooks(made))...)
 	if err != nil {
 		return v, fmt.Errorf("compare with Kafka: %w", err)
 	}
 	v.Records = truth.Records()
-	v.AbortedLeftOut = r.generator.aborted
+	v.AbortedLeftOut = int(r.generator.aborted.Load())
 	for _, at := range r.killedAt {
 		v.KilledAt = append(v.KilledAt, math.Round(1000*float64(at)/float64(max(1, v.Records)))/10)
 	}
 	if tally := ledger.Compare(truth); !tally.OK() {
 		return v, fmt.Errorf("what Kafka at %s serves is not what it acknowledged, so the streams cannot be judged: %v", s.broker, tally)
 	}
-	reports, err := s2read.New(s.url, s.basin, s.token).CheckAll(ctx, truth, nil, func(p *oracle.Served) oracle.Expect {
-		return oracle.Expect{
+	var reports []oracle.Report
+	var seen edgeCounts
+	reader := s2read.New(s.url, s.basin, s.token)
+	for _, p := range truth.Partitions {
+		tally := &streamTally{}
+		report, err := oracle.Check(p, tally.over(reader.Stream(ctx, p.Name())), oracle.Expect{
 			Group: s.group,
 			// An hour, should the clocks of this machine and of S2 differ.
 			PastBefore: r.began.Add(-time.Hour).UnixMilli(),
@@ -79,11 +88,15 @@ func (r *round) verify(ctx context.Context) (v verdict, err error) {
 				}
 				return why
 			},
+		})
+		if err != nil {
+			return v, fmt.Errorf("compare with S2: %w", err)
 		}
-	})
-	if err != nil {
-		return v, fmt.Errorf("compare with S2: %w", err)
+		reports = append(reports, report)
+		seen.plus(tally.counts)
 	}
+	v.Edges = pairs(made.counts(), seen)
+	v.Edges[abortedName] = edgePair{v.AbortedLeftOut, v.Aborted}
 	sum := oracle.Sum(reports)
 	v.Missing, v.Duplicates, v.Reordered, v.Altered = sum.Missing, sum.Duplicates, sum.Reordered, sum.Altered
 	v.Foreign, v.Broken, v.Fences = sum.Foreign, sum.Broken, sum.Fences
@@ -98,8 +111,24 @@ func (r *round) verify(ctx context.Context) (v verdict, err error) {
 			v.Problems = append(v.Problems, err.Error())
 		}
 	}
-	v.Verified = sum.OK() && v.Commits == 0 && sum.Records == v.Records && len(commits) == int(s.partitions)
+	same := v.sameEdges()
+	v.Verified = sum.OK() && same && v.Commits == 0 && sum.Records == v.Records && len(commits) == int(s.partitions)
 	return v, nil
+}
+
+// sameEdges holds the counts of the edges against each other: a second look,
+// which does not lean on the comparison record by record.
+func (v *verdict) sameEdges() bool {
+	before := len(v.Problems)
+	for _, name := range edgeNames {
+		if e := v.Edges[name]; e.Made != e.Seen {
+			v.Problems = append(v.Problems, fmt.Sprintf("%s: Kafka serves %s, S2 has %s", strings.ReplaceAll(name, "_", " "), grouped(e.Made), grouped(e.Seen)))
+		}
+	}
+	if n := v.Edges[abortedName].Seen; n > 0 {
+		v.Problems = append(v.Problems, fmt.Sprintf("%s records of aborted transactions are in S2", grouped(n)))
+	}
+	return len(v.Problems) == before
 }
 
 // wrong is the error for streams that differ.
@@ -125,6 +154,9 @@ func (v verdict) print(w io.Writer) {
 	fmt.Fprintf(w, "\n%s\n\n", head)
 	fmt.Fprintf(w, "  records   %s in %d partitions; %s of aborted transactions left out\n", grouped(v.Records), v.Partitions, grouped(v.AbortedLeftOut))
 	fmt.Fprintf(w, "  streams   %s\n", strings.Replace(v.counts(), ", foreign", ",\n            foreign", 1))
+	for i, line := range wrap("in Kafka / in S2:", edgeList(v.Edges), 88) {
+		fmt.Fprintf(w, "  %-9s %s\n", []string{"edges", ""}[min(i, 1)], line)
+	}
 	fmt.Fprintf(w, "  bridge    %s; %s take-overs of streams\n", v.deaths(), grouped(v.Fences))
 	fmt.Fprintf(w, "  took      %.1f s; --seed %d makes the same records\n", v.Seconds, v.Seed)
 	if v.Left != "" {

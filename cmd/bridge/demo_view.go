@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -19,6 +20,7 @@ type view struct {
 	Restarts int
 	Lanes    []lane
 	Rates    []float64 // records a second into S2, by partition
+	Aborted  int       // records written in transactions that were aborted
 	Trouble  string    // "" if Kafka and S2 answer
 	Events   []string  // newest last
 	Checked  string    // of earlier rounds; "" if there is none
@@ -66,6 +68,10 @@ func (v view) draw(width, height int, p paint) []string {
 		}
 	}
 	room := max(height-len(head)-len(foot)-2, 1) // for partitions, without title and sum
+	if edges := v.edges(width); room >= len(edges)+min(len(v.Lanes), 4) {
+		foot = slices.Insert(foot, 3, edges...) // below the counts
+		room -= len(edges)
+	}
 	table = append(table, p.bold(fit(row("partition", "Kafka end", "durable", "lag", "records/s"), width)))
 	shown := len(v.Lanes)
 	if shown > room {
@@ -91,6 +97,19 @@ func (v view) bridge(width int, p paint) string {
 		return p.red(fit("bridge killed with SIGKILL", width))
 	}
 	return fit(fmt.Sprintf("bridge runs as pid %d, killed with SIGKILL and started again %s", v.Pid, times(v.Restarts)), width)
+}
+
+// edges tells how many records of each edge Kafka serves, and how many are in S2.
+func (v view) edges(width int) (lines []string) {
+	var made, seen edgeCounts
+	for _, l := range v.Lanes {
+		made.plus(l.Made)
+		seen.plus(l.Seen)
+	}
+	for _, line := range wrap("in Kafka / in S2:", edgeList(pairs(made, seen)), width) {
+		lines = append(lines, fit(line, width))
+	}
+	return append(lines, fit(fmt.Sprintf("written in transactions that were aborted %s", grouped(v.Aborted)), width))
 }
 
 // row sums lanes up. A lag is yellow while there is one.
@@ -171,6 +190,25 @@ func fit(text string, width int) string {
 		return string([]rune(text)[:max(width, 0)])
 	}
 	return string([]rune(text)[:width-3]) + "..."
+}
+
+// wrap puts a list into lines of at most width characters, the first of which
+// begins with its title. An item that is longer stands alone.
+func wrap(title string, list []string, width int) (lines []string) {
+	line := title
+	for i, item := range list {
+		if i < len(list)-1 {
+			item += ","
+		}
+		if line != "" && utf8.RuneCountInString(line)+1+utf8.RuneCountInString(item) > width {
+			lines, line = append(lines, line), ""
+		}
+		if line != "" {
+			line += " "
+		}
+		line += item
+	}
+	return append(lines, line)
 }
 
 func pad(text string, width int) string {

@@ -17,13 +17,17 @@ func exampleView() view {
 		Elapsed: 83 * time.Second, Where: "Kafka 127.0.0.1:41000 (embedded) -> bridge -> S2 http://127.0.0.1:42000 (in memory)",
 		Topic: "orders", HTTP: "127.0.0.1:9464", Pid: 4242, Restarts: 12, Hint: "Ctrl-C ends it, and compares every record",
 		Lanes: []lane{
-			{End: 5230, Committed: 5230, Durable: 5228, Records: 5001, Fences: 13},
-			{End: 1_234_567, Committed: 1_230_000, Durable: 1_233_333, Records: 1_200_000, Fences: 13},
+			{
+				End: 5230, Committed: 5230, Durable: 5228, Records: 5001, Fences: 13,
+				Made: edgeCounts{largeRecord: 12, tombstone: 3456, hostile: 78}, Seen: edgeCounts{largeRecord: 11, tombstone: 3450, hostile: 78},
+			},
+			{End: 1_234_567, Committed: 1_230_000, Durable: 1_233_333, Records: 1_200_000, Fences: 13, Made: edgeCounts{largeRecord: 1}, Seen: edgeCounts{largeRecord: 1}},
 			{End: 100, Start: 100, Committed: -1, Durable: -1},
 			{End: 80, Committed: 90, Durable: 92, Records: 90, Fences: 2}, // Kafka was asked before S2
 		},
-		Rates:  []float64{249.6, 1000, 0, 12.4},
-		Events: []string{"1:01  one", "1:02  two", "1:03  three", "1:04  four", "1:05  five"},
+		Aborted: 1234,
+		Rates:   []float64{249.6, 1000, 0, 12.4},
+		Events:  []string{"1:01  one", "1:02  two", "1:03  three", "1:04  four", "1:05  five"},
 	}
 }
 

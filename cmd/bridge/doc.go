@@ -2,13 +2,15 @@
 //
 //	                     main.go  run(ctx, args, in, out, err) -> exit code
 //	                        |
-//	  +---------+----------+----------+----------+-----------+
-//	run.go    demo*.go   read*.go   gaps*.go   health.go   version.go
-//	  |
-//	config*.go  file + environment -> Config, every mistake at once
-//	logging.go  slog, with the secrets taken out
-//	http.go     /metrics /healthz /readyz
-//	wire.go     builds source, sink and owners, and runs them
+//	  +---------+----------+----------+----------+
+//	run.go    demo*.go   read*.go   gaps*.go   health.go partitions.go resume.go version.go
+//	  |                                           |
+//	config*.go    file + environment -> Config    remote.go   asks a running bridge
+//	logging*.go   slog, secrets taken out           |
+//	http*.go      /metrics /healthz /readyz, <------+
+//	              the partitions, answers to holds
+//	wire*.go      builds source, sink and owners, and runs them
+//	s2_watch.go, retention.go  look at what nobody tells
 //
 // This is the only room with os.Exit, flags, the environment and configuration
 // files. It must not know how a record is encoded or when an append counts:

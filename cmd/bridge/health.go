@@ -3,22 +3,21 @@ package main
 import (
 	"bytes"
 	"errors"
-	"fmt"
-	"io"
 	"net/http"
+	"os"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 )
 
-// healthTimeout is how long a running bridge may take to answer /readyz, which
-// asks nobody: longer means that it is stuck.
+// healthTimeout is how long a running bridge may take to answer what asks nobody
+// else, as /readyz: longer means that it is stuck.
 const healthTimeout = 5 * time.Second
 
 // newHealthCommand is for container images without a shell or curl.
 func newHealthCommand() *cobra.Command {
-	var address string
+	var at remote
 	cmd := &cobra.Command{
 		Use:   "health",
 		Short: "Ask a running bridge whether it is ready",
@@ -26,33 +25,29 @@ func newHealthCommand() *cobra.Command {
 It ends with 0 if the bridge is ready, 1 if it is not (the reasons are printed),
 3 if nothing answers. Made for health checks in containers.`,
 		Example: `  bridge health
-  bridge health --address 127.0.0.1:9464`,
+  bridge health --http 127.0.0.1:9464
+  bridge health -c config.toml`,
 		Args: cobra.NoArgs,
 		RunE: body(func(cmd *cobra.Command, _ []string) error {
-			req, err := http.NewRequestWithContext(cmd.Context(), http.MethodGet, "http://"+address+"/readyz", nil)
+			address, err := at.at(os.Environ())
 			if err != nil {
-				return &exitError{exitUsage, fmt.Errorf("--address must be host:port, such as 127.0.0.1:9464")}
+				return err
 			}
-			client := &http.Client{Timeout: healthTimeout, Transport: &http.Transport{DisableKeepAlives: true}}
-			resp, err := client.Do(req)
+			status, text, err := askBridge(cmd.Context(), healthTimeout, http.MethodGet, address, "/readyz", nil)
 			if err != nil {
-				return &exitError{exitUnknown, fmt.Errorf("no answer from a bridge: %w", err)}
+				return err
 			}
-			defer func() { _ = resp.Body.Close() }()
-			text, err := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
-			if err != nil {
-				return &exitError{exitUnknown, fmt.Errorf("answer of %s: %w", address, err)}
-			}
-			switch resp.StatusCode {
+			switch status {
 			case http.StatusOK:
 				_, err = cmd.OutOrStdout().Write(append(bytes.TrimRight(text, "\n"), '\n'))
 				return err
 			case http.StatusServiceUnavailable:
 				return errors.New(strings.TrimSpace(string(text)))
 			}
-			return &exitError{exitUnknown, fmt.Errorf("%s answered /readyz with %s: is that a bridge?", address, resp.Status)}
+			return notABridge(address, "/readyz", status)
 		}),
 	}
-	cmd.Flags().StringVar(&address, "address", defaultListen, "the bridge's http.listen")
+	at.addFlags(cmd)
+	cmd.Flags().StringVar(&at.address, "address", "", "another name of --http")
 	return cmd
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -22,9 +21,10 @@ type Readiness interface {
 	Ready() (ok bool, reasons []string)
 }
 
-// endpoint is the HTTP server for metrics and health. Nothing can be changed
-// through it, profiles are not served, and it is on the loopback interface
-// unless http.listen says otherwise.
+// endpoint is the HTTP server for metrics, health and the operators' commands.
+// Nothing can be changed through it but one thing: a hold can be answered, and
+// that over loopback only. Profiles are not served, and it is on the loopback
+// interface unless http.listen says otherwise.
 type endpoint struct {
 	server   *http.Server
 	listener net.Listener
@@ -34,7 +34,7 @@ type endpoint struct {
 // listenHTTP serves on address until Close. The address is taken when it
 // returns, so a port in use is an error here. metrics is the bridge's own
 // registry; hide cleans what the reasons say.
-func listenHTTP(ctx context.Context, address string, metrics prometheus.Gatherer, ready Readiness, log *slog.Logger, hide redactor) (*endpoint, error) {
+func listenHTTP(ctx context.Context, address string, metrics prometheus.Gatherer, of Operated, log *slog.Logger, hide redactor) (*endpoint, error) {
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
 	if err != nil {
 		return nil, fmt.Errorf("http.listen cannot be had: take a free port of this machine (every bridge needs its own), or \"\" for none: %w", err)
@@ -43,7 +43,7 @@ func listenHTTP(ctx context.Context, address string, metrics prometheus.Gatherer
 		listener: listener,
 		done:     make(chan error, 1),
 		server: &http.Server{
-			Handler: pages(metrics, ready, log, hide),
+			Handler: pages(metrics, of, log, hide),
 			// Clients are scrapers and probes: small requests, short answers.
 			ReadHeaderTimeout: 5 * time.Second,
 			ReadTimeout:       10 * time.Second,
@@ -81,9 +81,12 @@ const indexPage = `kafka-s2-bridge
 /metrics   metrics for Prometheus
 /healthz   200 while the process runs
 /readyz    200 if it does its work, 503 and the reasons if not; ?json for machines
+
+/api/v1/partitions                           the partitions of this process, as JSON ("bridge partitions" for people)
+/api/v1/partitions/TOPIC/NUMBER/resume       POST {"accept":"retry"}: an answer to a hold, over loopback only ("bridge resume")
 `
 
-func pages(metrics prometheus.Gatherer, ready Readiness, log *slog.Logger, hide redactor) http.Handler {
+func pages(metrics prometheus.Gatherer, of Operated, log *slog.Logger, hide redactor) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{
 		ErrorLog:            slog.NewLogLogger(log.Handler(), slog.LevelWarn),
@@ -93,13 +96,15 @@ func pages(metrics prometheus.Gatherer, ready Readiness, log *slog.Logger, hide 
 	}))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { say(w, http.StatusOK, "ok\n") })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
-		ok, reasons := ready.Ready()
+		ok, reasons := of.Ready()
 		clean := make([]string, 0, len(reasons)) // [] in JSON, never null
 		for _, reason := range reasons {
 			clean = append(clean, hide.text(reason))
 		}
 		sayReady(w, ok, clean, wantsJSON(r))
 	})
+	mux.HandleFunc("GET /api/v1/partitions", servePartitions(of, hide))
+	mux.HandleFunc("POST /api/v1/partitions/{topic}/{partition}/resume", serveResume(of, log, hide))
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) { say(w, http.StatusOK, indexPage) })
 	return mux
 }
@@ -110,10 +115,7 @@ func sayReady(w http.ResponseWriter, ok bool, reasons []string, asJSON bool) {
 		status = http.StatusServiceUnavailable
 	}
 	if asJSON {
-		w.Header().Set("Content-Type", "application/json")
-		w.Header().Set("Cache-Control", "no-store")
-		w.WriteHeader(status)
-		_ = json.NewEncoder(w).Encode(struct { // the client has gone: nobody to tell
+		sayJSON(w, status, struct {
 			Ready   bool     `json:"ready"`
 			Reasons []string `json:"reasons"`
 		}{ok, reasons})

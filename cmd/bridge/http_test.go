@@ -12,19 +12,27 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"kafka-s2-bridge/handoff"
 )
 
 type readiness []string
 
 func (r readiness) Ready() (bool, []string) { return len(r) == 0, r }
 
+func (r readiness) Partitions() []partition { return nil }
+
+func (r readiness) Resume(context.Context, string, int32, handoff.Answer) error {
+	return errNotAssigned
+}
+
 // startEndpoint serves on a free port until the test ends.
-func startEndpoint(t *testing.T, ready Readiness) *endpoint {
+func startEndpoint(t *testing.T, of Operated) *endpoint {
 	t.Helper()
 	registry := prometheus.NewPedanticRegistry()
 	registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "kafka_s2_bridge_test", Help: "A test."}, func() float64 { return 7 }))
 	log := slog.New(slog.DiscardHandler)
-	e, err := listenHTTP(t.Context(), "127.0.0.1:0", registry, ready, log, newRedactor(planted))
+	e, err := listenHTTP(t.Context(), "127.0.0.1:0", registry, of, log, newRedactor(planted))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,7 +85,12 @@ func TestPages(t *testing.T) {
 		{"GET", "/readyz", 503, "not ready\norders/3 is held: [redacted]\n"},
 		{"GET", "/readyz?json", 503, `{"ready":false,"reasons":["orders/3 is held: [redacted]"]}`},
 		{"GET", "/nope", 404, ""},
+		{"GET", "/api/v1/partitions", 200, "[]\n"},
+		{"GET", "/", 200, "/api/v1/partitions/TOPIC/NUMBER/resume"},
 		{"POST", "/metrics", 405, ""},
+		{"POST", "/api/v1/partitions", 405, ""},
+		{"GET", "/api/v1/partitions/orders/3/resume", 405, ""},
+		{"OPTIONS", "/api/v1/partitions/orders/3/resume", 405, ""}, // what a browser asks first is not granted
 		{"GET", "/debug/pprof/", 404, ""},
 		{"GET", "/debug/pprof/heap", 404, ""},
 	} {
@@ -110,8 +123,11 @@ func TestReadyForMachines(t *testing.T) {
 func TestHealthCommand(t *testing.T) {
 	var out bytes.Buffer
 	ready := startEndpoint(t, readiness(nil))
-	if code := run(t.Context(), []string{"health", "--address", ready.Addr()}, nil, &out, io.Discard); code != exitDone || out.String() != "ready\n" {
-		t.Errorf("ready: code %d, %q", code, out.String())
+	for _, flag := range []string{"--http", "--address"} {
+		out.Reset()
+		if code := run(t.Context(), []string{"health", flag, ready.Addr()}, nil, &out, io.Discard); code != exitDone || out.String() != "ready\n" {
+			t.Errorf("ready: code %d, %q", code, out.String())
+		}
 	}
 	not := startEndpoint(t, readiness{"no broker answers"})
 	got := bridge(t, "health", "--address", not.Addr())
@@ -159,7 +175,10 @@ func TestCloseCutsWhoHangs(t *testing.T) {
 	close(blocked.release)
 }
 
-type hanging struct{ entered, release chan struct{} }
+type hanging struct {
+	readiness
+	entered, release chan struct{}
+}
 
 func (h hanging) Ready() (bool, []string) {
 	close(h.entered)

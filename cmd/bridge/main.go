@@ -36,6 +36,8 @@ was contacted), 3 could not tell.`,
 		Example: `  bridge demo
   bridge run -c config.toml
   bridge read s2://my-kafka-copy/orders/0 --last 5
+  bridge partitions
+  bridge resume orders/3 --accept retry
   bridge health
   bridge version`,
 		SilenceErrors: true, // report prints them, once
@@ -46,6 +48,8 @@ was contacted), 3 could not tell.`,
 		newRunCommand(runBridge),
 		newReadCommand(),
 		newGapsCommand(),
+		newPartitionsCommand(),
+		newResumeCommand(),
 		newDemoCommand(),
 		newHealthCommand(),
 		newVersionCommand(),

@@ -54,7 +54,9 @@ func TestCommandLine(t *testing.T) {
 		{"nothing prints the help", nil, exitDone, "Available Commands", ""},
 		{"help names the exit codes", []string{"--help"}, exitDone, "3 could not tell", ""},
 		{"help of run", []string{"run", "--help"}, exitDone, "bridge run -c config.toml", ""},
-		{"help of health", []string{"health", "--help"}, exitDone, "bridge health --address", ""},
+		{"help of health", []string{"health", "--help"}, exitDone, "bridge health --http", ""},
+		{"help of partitions", []string{"partitions", "--help"}, exitDone, "bridge partitions orders payments/3", ""},
+		{"help of resume", []string{"resume", "--help"}, exitDone, "bridge resume orders/3 --accept gap", ""},
 		{"help of version", []string{"version", "--help"}, exitDone, "bridge version --json", ""},
 		{"version", []string{"version"}, exitDone, "bridge ", ""},
 		{"unknown command", []string{"rum"}, exitUsage, "", "unknown command"},
@@ -65,7 +67,14 @@ func TestCommandLine(t *testing.T) {
 		{"endless file", []string{"run", "-c", "/dev/zero"}, exitUsage, "", "larger than 256 KiB"},
 		{"nothing configured", []string{"run"}, exitUsage, "", "kafka.brokers must be set"},
 		{"health of nobody", []string{"health", "--address", "127.0.0.1:1"}, exitUnknown, "", "no answer"},
-		{"health of nonsense", []string{"health", "--address", "a b"}, exitUsage, "", "--address must be host:port"},
+		{"partitions of nobody", []string{"partitions", "--http", "127.0.0.1:1"}, exitUnknown, "", "no answer"},
+		{"partitions of a group", []string{"partitions", "orders/x"}, exitUsage, "", "such as orders/3"},
+		{"resume of nobody", []string{"resume", "orders", "--accept", "retry", "--http", "127.0.0.1:1"}, exitUnknown, "", "no answer"},
+		{"resume without an answer, of nobody", []string{"resume", "orders", "--http", "127.0.0.1:1"}, exitUsage, "", "--accept what to answer: adopt, gap, new-stream, replay, retry"},
+		{"resume with a wrong answer", []string{"resume", "orders", "--accept", "yes"}, exitUsage, "", "--accept must be one of adopt, gap"},
+		{"resume of nothing", []string{"resume", "--accept", "gap"}, exitUsage, "", "accepts 1 arg"},
+		{"resume of a strange name", []string{"resume", "a b", "--accept", "gap"}, exitUsage, "", "name a topic"},
+		{"health of nonsense", []string{"health", "--address", "a b"}, exitUsage, "", "--http must be host:port"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			got := bridge(t, c.args...)

@@ -39,6 +39,7 @@ func TestMetricsTable(t *testing.T) {
 	handoff.NewMetrics(reg)
 	source.NewMetrics(reg)
 	sink.NewMetrics(reg)
+	newRetentionGauge(reg, nil)
 	var rows []string
 	for _, c := range reg.all {
 		descs := make(chan *prometheus.Desc, 32)

@@ -85,7 +85,7 @@ func splitAddress(address string) (basin, stream string, ok bool) {
 }
 
 // load reads the configuration as far as it is about S2: what a bridge would
-// need for Kafka may be missing or wrong.
+// need for Kafka, and its policies, may be missing or wrong.
 func (p *place) load(environ []string) (Config, error) {
 	var file []byte
 	if p.file != "" {
@@ -105,13 +105,15 @@ func (p *place) load(environ []string) (Config, error) {
 		cfg.S2.Endpoint = p.endpoint
 	}
 	if l.complete {
+		l.readOverrides()
 		l.resolveSecrets()
 		l.check()
 	}
 	if l.problems != nil {
 		l.problems.Errors = slices.DeleteFunc(l.problems.Errors, func(err error) bool {
 			var problem *Problem
-			return errors.As(err, &problem) && strings.HasPrefix(problem.Key, "kafka.")
+			return errors.As(err, &problem) && slices.ContainsFunc([]string{"kafka.", "policy.", tableOfTopics},
+				func(prefix string) bool { return strings.HasPrefix(problem.Key, prefix) })
 		})
 	}
 	cfg.S2.Endpoint = strings.TrimRight(cfg.S2.Endpoint, "/")

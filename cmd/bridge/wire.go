@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"crypto/rand"
-	"errors"
 	"fmt"
 	"log/slog"
 	mathrand "math/rand/v2"
@@ -70,6 +69,8 @@ func runBridge(ctx context.Context, cfg Config, log *slog.Logger) error {
 		return err
 	}
 	b.source.Store(src)
+	close(b.joined)
+	b.watching.Go(func() { b.watch(b.alive, time.Tick(s2LookEvery)) })
 	log.Info("bridging", "group", cfg.Kafka.Group, "brokers", cfg.Kafka.Brokers, "basin", cfg.S2.Basin, "version", currentBuild().Version)
 	src.Run(ctx)
 	log.Info("drained")
@@ -88,6 +89,14 @@ type process struct {
 	alive    context.Context // of the owners: they outlive the poll loop, to drain
 	stop     context.CancelFunc
 	source   atomic.Pointer[source.Source] // nil until the group is joined
+	joined   chan struct{}                 // closed when it is
+
+	s2        s2Watch
+	retention *retentionWatch
+	watching  sync.WaitGroup
+
+	mu      sync.Mutex
+	streams map[partitionKey]string // names of all that were assigned so far
 }
 
 func newProcess(ctx context.Context, cfg Config, log *slog.Logger) (*process, error) {
@@ -95,7 +104,10 @@ func newProcess(ctx context.Context, cfg Config, log *slog.Logger) (*process, er
 	if err != nil {
 		return nil, fmt.Errorf("stream.name: %w", err)
 	}
-	b := &process{cfg: cfg, log: log, registry: prometheus.NewRegistry(), names: names}
+	b := &process{
+		cfg: cfg, log: log, registry: prometheus.NewRegistry(), names: names,
+		joined: make(chan struct{}), streams: map[partitionKey]string{},
+	}
 	b.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	if b.kafka, err = kafkaConfig(cfg, log); err != nil {
 		return nil, err
@@ -121,9 +133,12 @@ func newProcess(ctx context.Context, cfg Config, log *slog.Logger) (*process, er
 		Slots:   make(chan struct{}, acquisitions),
 		Reserve: b.sink.Reserve,
 		Metrics: handoff.NewMetrics(b.registry),
-		Logger:  log,
+		Logger:  slog.New(withCommands(log.Handler(), perTopicID(cfg.Stream.Name))),
 	}
 	b.alive, b.stop = context.WithCancel(context.WithoutCancel(ctx))
+	b.s2.check, b.s2.log = b.sink.Check, log
+	b.retention = newRetentionWatch(b.alive, cfg, log, b.topicRetention)
+	newRetentionGauge(b.registry, b.shortStreams)
 	return b, nil
 }
 
@@ -150,7 +165,24 @@ func (b *process) check(ctx context.Context) error {
 
 func (b *process) close() {
 	b.stop()
+	b.watching.Wait()
+	b.retention.Close()
 	b.sink.Close()
+}
+
+// watch looks at what nobody tells, at every tick until ctx ends.
+func (b *process) watch(ctx context.Context, ticks <-chan time.Time) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-ticks:
+			b.s2.Look(ctx)
+			if len(b.retention.Short()) > 0 {
+				b.retention.LookAgain(now, b.ours())
+			}
+		}
+	}
 }
 
 func (b *process) closePage(ctx context.Context, page *endpoint) {
@@ -159,14 +191,6 @@ func (b *process) closePage(ctx context.Context, page *endpoint) {
 	if err := page.Close(ctx); err != nil {
 		b.log.Warn("close", "error", err)
 	}
-}
-
-// Ready says whether everything that should flow does.
-func (b *process) Ready() (ok bool, reasons []string) {
-	if src := b.source.Load(); src != nil {
-		return src.Ready()
-	}
-	return false, []string{"the consumer group is about to be joined"}
 }
 
 func (b *process) startOwner(a handoff.Assignment, p handoff.Partition) (*handoff.Owner, error) {
@@ -178,46 +202,9 @@ func (b *process) startOwner(a handoff.Assignment, p handoff.Partition) (*handof
 	_, _ = rand.Read(seed[:]) // never fails
 	opt := b.owners
 	opt.Rand = mathrand.New(mathrand.NewChaCha8(seed))
-	st := &stream{Stream: b.sink.Stream(name, sink.StreamSettings{}), b: b, name: name, topic: a.Identity.Topic}
-	return handoff.Start(b.alive, opt, a, p, st), nil
-}
-
-// stream is the sink's stream as the owner wants it. It is created with the
-// topic's own retention, which is only looked up when it must be.
-type stream struct {
-	*sink.Stream
-	b           *process
-	name, topic string
-}
-
-var _ handoff.Stream = (*stream)(nil)
-
-func (s *stream) Create(ctx context.Context) error {
-	settings := sink.StreamSettings{StorageClass: s.b.cfg.Stream.StorageClass, Retention: s.b.cfg.Stream.Retention.Age}
-	if s.b.cfg.Stream.Retention.FromTopic {
-		src := s.b.source.Load()
-		if src == nil { // its first partition came before it did
-			return errors.New("look up the topic's retention: the group is being joined")
-		}
-		age, err := src.TopicRetention(ctx, s.topic)
-		if err != nil {
-			return fmt.Errorf("look up the topic's retention: %w", err)
-		}
-		settings.Retention = age
-	}
-	s.b.log.Info("creating stream", "topic", s.topic, "stream", s.name, "retention", describeRetention(settings.Retention), "storage_class", settings.StorageClass)
-	return s.b.sink.Stream(s.name, settings).Create(ctx)
-}
-
-func describeRetention(age time.Duration) string {
-	if age == 0 {
-		return "infinite"
-	}
-	return age.String()
-}
-
-func (s *stream) Open(ctx context.Context, on handoff.SessionEvents) handoff.Session {
-	return s.Stream.Open(ctx, sink.Events(on))
+	policy, chunks := b.cfg.policyOf(a.Identity.Topic, a.Identity.Partition)
+	opt.Policy, opt.Packer.NoChunks = policy, !chunks
+	return handoff.Start(b.alive, opt, a, p, b.newStream(name, a.Identity.Topic, a.Identity.Partition)), nil
 }
 
 func kafkaConfig(cfg Config, log *slog.Logger) (source.Config, error) {
@@ -234,6 +221,11 @@ func kafkaConfig(cfg Config, log *slog.Logger) (source.Config, error) {
 		Drain:           cfg.Drain.Timeout,
 		MaxRecordBytes:  int(k.MaxRecordBytes),
 		Logger:          log,
+
+		DeadLetter:       func(topic string) string { return cfg.policyFor(topic).DeadLetterTopic },
+		DeadLetterTopics: cfg.deadLetterTopics(),
+		NewStream:        func(topic string) bool { return cfg.policyFor(topic).TopicRecreated == policyNewStream },
+		StreamPerTopicID: perTopicID(cfg.Stream.Name),
 	}
 	for _, expr := range k.TopicsRegex {
 		kc.Regexes = append(kc.Regexes, wholeName(expr))
@@ -251,6 +243,9 @@ func kafkaConfig(cfg Config, log *slog.Logger) (source.Config, error) {
 	}
 	if k.SASL.Mechanism != "" {
 		kc.SASL = &source.SASL{Mechanism: k.SASL.Mechanism, User: k.SASL.Username, Password: k.SASL.Password.Reveal()}
+		if k.SASL.PasswordFile != "" { // read again at each login
+			kc.SASL.PasswordFrom = func() (string, error) { return readSecret(k.SASL.PasswordFile) }
+		}
 	}
 	return kc, nil
 }
