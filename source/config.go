@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"log/slog"
+	"math"
 	"net"
 	"regexp"
 	"slices"
@@ -139,7 +140,7 @@ func (c Config) isolation() (kgo.IsolationLevel, int8) {
 // answerBytes bounds what a broker may answer: a whole fetch behind a record
 // of the largest size.
 func (c Config) answerBytes() int32 {
-	return int32(min(max(100<<20, 2*c.MaxRecordBytes+fetchBytes), 1<<31-1))
+	return int32(min(max(100<<20, 2*c.MaxRecordBytes+fetchBytes), 1<<30))
 }
 
 func (c Config) groupOptions() []kgo.Opt {
@@ -156,7 +157,7 @@ func (c Config) groupOptions() []kgo.Opt {
 		kgo.FetchMaxBytes(fetchBytes),
 		kgo.FetchMaxPartitionBytes(1 << 20),
 		kgo.BrokerMaxReadBytes(c.answerBytes()),
-		kgo.MaxDecompressBatchBytes(max(c.Budget, 2*c.MaxRecordBytes)),
+		kgo.MaxDecompressBatchBytes(min(max(c.Budget, 2*c.MaxRecordBytes), math.MaxInt32)),
 		kgo.FetchMaxWait(500 * time.Millisecond), // how long a resumed partition may have to wait
 		kgo.KeepRetryableFetchErrors(),           // or it repeats them without a pause, and nobody sees it
 		kgo.KeepControlRecords(),                 // or lag never reaches 0 behind a transaction

@@ -10,6 +10,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"kafka-s2-bridge/handoff"
 )
@@ -139,3 +140,17 @@ func TestAPartitionWithoutAnOwnerIsShown(t *testing.T) {
 var errNoName = errors.New("no name for its stream")
 
 func (w *world) refused(a handoff.Assignment) bool { return a.Identity.Topic == w.refuse }
+
+// The largest values that config.example.toml allows are values that the client
+// takes.
+func TestTheClientTakesTheLargestSettings(t *testing.T) {
+	c := Config{Brokers: []string{"127.0.0.1:1"}, Group: "g", Topics: []string{"orders"}, Budget: 1 << 40, MaxRecordBytes: 512 << 20,
+		SessionTimeout: 30 * time.Minute, MetadataAge: time.Minute, Drain: 50 * time.Second, Logger: slog.New(slog.DiscardHandler)}
+	opts, err := c.connectionOptions()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := kgo.ValidateOpts(append(opts, c.groupOptions()...)...); err != nil {
+		t.Error(err)
+	}
+}
