@@ -21,7 +21,7 @@ test: vet lint unit ## go vet, linters, all tests that need no server
 .PHONY: vet
 vet: ## go vet, the tests with real servers included
 	$(GO) vet ./...
-	$(GO) vet -tags real ./...
+	$(GO) vet -tags real,synctests ./...
 
 .PHONY: lint
 lint: ## golangci-lint by .golangci.yml
@@ -46,6 +46,32 @@ bench: ## MiB/s and CPU seconds a GiB: reading, appending, the bridge
 .PHONY: demo
 demo: ## watch exactly-once happen, in this terminal; nothing else needed
 	$(GO) run ./cmd/bridge demo
+
+# Proof. README, "Nobody has to believe it", says what each of these shows.
+
+SEEDS     ?= 100000
+SEED_BASE ?= 1
+
+.PHONY: sim
+sim: ## simulate the protocol: SEEDS=100000 SEED_BASE=1; SEED=n replays one with its trace
+ifdef SEED
+	$(GO) test ./tests/sim -run '^TestSim$$' -count=1 -v -timeout 10m -seed=$(SEED)
+else
+	$(GO) test ./tests/sim -run '^TestSim$$' -count=1 -v -timeout 2h -seeds=$(SEEDS) -seed-base=$(SEED_BASE)
+endif
+
+.PHONY: mutants
+mutants: ## plant each known bug in the simulation; exits 1 if one survives
+	$(GO) test ./tests/sim -run '^(TestMutants|TestEveryDefectIsPlanted)$$' -count=1 -v -timeout 30m
+
+.PHONY: synctest
+synctest: ## the real parts in fake time, 1,500 schedules, and 300 under the race detector
+	$(GO) test -tags synctests -count=1 -timeout 20m ./tests/synctest
+	$(GO) test -tags synctests -race -count=1 -timeout 20m ./tests/synctest -seeds=300 -seed-base=100001
+
+.PHONY: conformance
+conformance: ## the in-memory S2 and s2-lite side by side (s2 on PATH or S2_LITE_BIN)
+	$(GO) test -count=1 -v -timeout 10m ./tests/conformance
 
 .PHONY: fuzz
 fuzz: ## every fuzz target for T each: make fuzz T=10m

@@ -94,6 +94,11 @@ func (m *Machine) recalled(ev Recalled) {
 		return
 	}
 	m.comparing, m.compared = nil, true
+	for i := range ev.Records { // the newest is among them: see differ
+		if r := &ev.Records[i]; r.Offset == c.records[len(c.records)-1].Offset {
+			m.twin = position{durable: r.Offset, epoch: r.LeaderEpoch}
+		}
+	}
 	if m.suspect <= c.records[len(c.records)-1].Offset {
 		m.suspect = -1 // the newest record is Kafka's: it was not cut off
 	}

@@ -146,7 +146,7 @@ func (m *Machine) truncated(from int64, detail string) {
 	if m.word.to.Reason == Truncated && max(from, 0) < m.word.to.From {
 		m.word = permission{} // it was given for less
 	}
-	if m.answerTo(Truncated) != AnswerGap {
+	if m.answerTo(Truncated) != AnswerGap && !m.has(CutUnasked) {
 		m.stopAt(Hold{Reason: Truncated, Detail: detail, From: max(from, 0), To: to})
 		m.suspected(from) // Kafka may have said it once, and never say it again
 		return
@@ -161,7 +161,9 @@ func (m *Machine) truncated(from int64, detail string) {
 	m.from, m.cutAt = -1, from
 	m.suspected(from) // until the marker stands: where it is lost, the cut must be found anew
 	m.found.epoch, m.found.covered, m.found.since = -1, true, max(from, 0)
-	m.marked.Last = disbelieved
+	if !m.has(CutCommitKept) {
+		m.marked.Last = disbelieved
+	}
 	m.askRange()
 }
 
@@ -220,7 +222,7 @@ func (m *Machine) spent() {
 	}
 	waits := m.word.to.Reason == RecordRefused && m.pos.durable < m.word.to.From
 	m.window.Each(func(b *mapping.Batch) { waits = waits || b.Gap() != nil && !keep(b) })
-	if !waits {
+	if !waits && !m.has(WordKept) {
 		m.word, m.kept, m.adopting = permission{}, nil, false
 	}
 }

@@ -10,14 +10,14 @@ import (
 func (m *Machine) check(p position) {
 	// S2 first: it must not have lost what this assignment saw, or what a commit
 	// of ours counts.
-	if p.next < m.floor.next || (!m.fresh && p.durable < m.floor.durable) {
+	if (p.next < m.floor.next || (!m.fresh && p.durable < m.floor.durable)) && !m.has(NoFloor) {
 		m.behind(p.durable+1, fmt.Sprintf("the stream is complete up to offset %d (sequence number %d), but offset %d (%d) was acknowledged",
 			p.durable, p.next, m.floor.durable, m.floor.next), func() { m.positioned(p, m.fresh) })
 		return
 	}
 	// Then Kafka: the record at durable must still be of its log.
 	switch {
-	case p.epoch < 0:
+	case p.epoch < 0 || m.has(EpochUnasked):
 		m.unasked()
 	case !m.rewritten():
 		m.askEpoch()
@@ -41,10 +41,12 @@ func (m *Machine) unasked() {
 func (m *Machine) passed(end int64) {
 	c := m.marked
 	switch {
-	case c.Last != m.found.durable || c.Offset <= max(end, m.found.durable+1) || c.Epoch < 0:
+	case m.has(CommitBelieved) || c.Last != m.found.durable || c.Offset <= m.found.durable+1:
 		m.repositioned()
 	case m.suspect >= 0 && m.suspect < c.Offset:
-		m.disbelieve()
+		m.disbelieve() // whatever Kafka says: retention may have taken the place
+	case c.Offset <= end || c.Epoch < 0:
+		m.repositioned()
 	default:
 		m.passing = true
 		m.do(EpochEnd{ID: m.nextRequest(), Epoch: c.Epoch})
@@ -78,7 +80,7 @@ func (m *Machine) passEnded(ev EpochEnded) {
 // with a higher leader epoch: it has another history there than the stream.
 func (m *Machine) rewritten() bool {
 	p := m.found
-	if p.exact() < 0 || m.epochThrough(p.durable) <= p.epoch {
+	if m.has(RewriteUnseen) || p.exact() < 0 || m.epochThrough(p.durable) <= p.epoch {
 		return false
 	}
 	m.truncated(-1, fmt.Sprintf("Kafka now serves other records at or below offset %d, which the stream holds with leader epoch %d", p.durable, p.epoch))
@@ -119,5 +121,6 @@ func (m *Machine) epochEnded(ev EpochEnded) {
 		m.truncated(from, fmt.Sprintf("leader epoch %d ends at offset %d in Kafka's log, but the stream holds records of it up to offset %d", m.found.epoch, ev.End, m.found.base))
 		return
 	}
+	m.epochEnds = ev.End
 	m.passed(ev.End)
 }

@@ -33,4 +33,5 @@ type Config struct {
 	Paced              bool           // ask for a permit before each append
 	Zero               time.Time      // wall-clock time of Step's zero, for gap markers
 	Rand               *rand.Rand     // for tokens and jitter
+	Defect             Defect         // a planted mistake: for the simulation only
 }

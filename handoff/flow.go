@@ -1,6 +1,7 @@
 package handoff
 
 import (
+	"slices"
 	"time"
 
 	"kafka-s2-bridge/mapping"
@@ -140,12 +141,18 @@ func (m *Machine) dropSession(suspect bool) {
 	}
 	back := m.begun
 	m.begun = nil
+	if m.has(ChunksContinued) {
+		m.retired, back = append(m.retired, back...), nil
+	}
 	for _, b := range m.window.Drain() {
-		if keep(b) {
+		if keep(b) && !m.has(InflightDropped) {
 			back = append(back, b)
 		} else {
 			m.retired = append(m.retired, b)
 		}
+	}
+	if m.has(InflightDisorder) {
+		slices.Reverse(back)
 	}
 	m.queue = append(back, m.queue...)
 	m.permitted = false
@@ -178,12 +185,15 @@ func (m *Machine) inflight() uint64 {
 // or behind the control records that follow it.
 func (m *Machine) commit(explicit bool) {
 	offset := max(m.passes.Through(m.pos.durable), m.resume(m.pos.durable))
-	if offset < m.marked.Offset || (offset == m.marked.Offset && !explicit) {
+	if (offset < m.marked.Offset && !m.has(MarksFall)) || (offset == m.marked.Offset && !explicit) {
 		return // a commit never falls
 	}
 	m.marked = offsets.Mark{Offset: offset, Epoch: m.epoch, Meta: offsets.Meta{
 		Next: m.pos.next, Last: m.pos.durable, Parts: m.a.Parts, ID: m.id,
 	}}
+	if m.has(ControlBare) && offset > m.pos.durable+1 {
+		m.marked.Meta = offsets.Meta{}
+	}
 	m.do(Commit{Mark: m.marked, Explicit: explicit})
 }
 

@@ -44,7 +44,7 @@ func (r Reason) Next() string {
 	case ForeignIdentity:
 		return "Two topics or clusters share this stream: change stream.name; or adopt it, if the cluster was restored under another id."
 	case ForeignRecord:
-		return "Another program writes to this stream: stop it, then adopt, or trim its records and retry."
+		return "Another program writes to this stream: stop it, then adopt (its records stay, readers pass over them)."
 	case TokenCleared:
 		return "Somebody cleared the fencing token: make sure that nobody else writes, then adopt."
 	case S2Behind:

@@ -28,7 +28,7 @@ func (m *Machine) fetched(ev Fetched) {
 		if m.phase == flowing && r.Offset <= m.pos.durable {
 			// Still on its way when the position was read: it is in the
 			// stream, unless Kafka's history is another one by now.
-			if e := m.pos.exact(); e >= 0 && r.LeaderEpoch > e {
+			if e := m.pos.exact(); e >= 0 && r.LeaderEpoch > e && !m.has(RewriteUnseen) {
 				m.rewound(r.Offset, fmt.Sprintf("Kafka serves offset %d with leader epoch %d, the stream holds offset %d with epoch %d", r.Offset, r.LeaderEpoch, m.pos.durable, m.pos.epoch))
 				return
 			}

@@ -103,12 +103,13 @@ type Machine struct {
 	fence      uint64
 	reading    readback
 	found      position
-	fresh      bool // the stream has never held a record of ours
-	stirred    bool // Kafka reported trouble since the position was checked
-	unread     int  // readings in a row that failed
-	doubted    bool // the position was above Kafka's end, and the epoch was asked about once more
-	passing    bool // the question under way is about the commit's epoch
-	unknownEnd int  // times in a row that Kafka did not know the epoch, or the position
+	fresh      bool  // the stream has never held a record of ours
+	stirred    bool  // Kafka reported trouble since the position was checked
+	unread     int   // readings in a row that failed
+	epochEnds  int64 // where Kafka said that the position's epoch ends; 0: it was not asked
+	doubted    bool  // the position was above Kafka's end, and the epoch was asked about once more
+	passing    bool  // the question under way is about the commit's epoch
+	unknownEnd int   // times in a row that Kafka did not know the epoch, or the position
 	rivals     rivals
 
 	// Losses, and what somebody said to them (answer.go, adopt.go).
@@ -119,6 +120,7 @@ type Machine struct {
 	origin    int64         // where an empty stream begins; -1 not known, or the log start
 	anew      bool          // an empty stream is one that S2 lost
 	gaps      []mapping.Gap // to be written behind the open marker
+	emptied   int64         // below it Kafka deleted what was passed already: control records
 	cutAt     int64         // from there on Kafka has another history; noCut, -1 unknown
 	skipTo    int64         // offsets below it were given up; 0: none
 	rewind    bool          // the group's commit is above the position, and is to be overwritten
@@ -126,6 +128,7 @@ type Machine struct {
 	adopting  bool
 	comparing *comparison
 	compared  bool
+	twin      position    // the stream's newest record, with the leader epoch that it has at Kafka
 	lastGap   mapping.Gap // acknowledged last
 
 	// The writer.
@@ -149,6 +152,7 @@ type Machine struct {
 
 // NewMachine returns the machine of an assignment; its first event is Begin.
 func NewMachine(cfg Config, a Assignment) *Machine {
+	a.New = a.New && cfg.Defect != NewByPolicy
 	m := &Machine{
 		cfg: cfg, a: a, id: a.Identity.Hash(), phase: locating, first: true,
 		from: -1, taken: -1, lastData: -1, suspect: -1, epoch: -1, origin: -1, bound: -1, cutAt: noCut, await: -1,
@@ -170,8 +174,11 @@ func (m *Machine) acquire(reason Cause) {
 	m.phase = acquiring
 	m.count.Acquisitions[reason]++
 	m.looked, m.bare, m.created, m.doubted, m.unknownEnd = false, false, false, false, 0
-	m.gaps, m.cutAt, m.await, m.comparing = nil, noCut, -1, nil
+	m.gaps, m.cutAt, m.await, m.comparing, m.epochEnds = nil, noCut, -1, nil, 0
 	m.word.used = false
+	if m.has(StartAnew) {
+		m.origin = -1
+	}
 	m.rivals.settled()
 	m.ask()
 }
@@ -187,9 +194,9 @@ func (m *Machine) asked(ev Asked) {
 		m.retry(fmt.Errorf("ask the stream for its tail and token: %w", ev.Err), m.ask)
 		return
 	}
-	if ev.Tail < m.floor.next {
+	if ev.Tail < m.floor.next && !m.has(NoFloor) {
 		// A tail may be read from a replica that is behind: look once more.
-		if !m.looked {
+		if !m.looked && !m.has(SingleLook) {
 			m.looked = true
 			m.wait(2*time.Second, m.ask)
 			return
@@ -265,7 +272,10 @@ func (m *Machine) positioned(p position, fresh bool) {
 func (m *Machine) takeOver() {
 	if m.rewind && m.marked.Offset > m.found.durable+1 {
 		m.overwrite() // and then again
-		return
+		if !m.has(AppendFirst) {
+			return
+		}
+		m.nextRequest()
 	}
 	m.rewind = false
 	m.dropThrough(m.found.durable)
@@ -289,6 +299,9 @@ func (m *Machine) takeOver() {
 		V: 1, Cluster: id.Cluster, Topic: id.Topic, TopicID: id.TopicUUID(), Partition: id.Partition,
 		Group: m.cfg.Group, Bridge: m.cfg.Bridge, Resume: m.found.durable + 1, Epoch: epoch,
 	}))
+	if m.has(CommitAtOpen) {
+		m.commit(true)
+	}
 	if m.adopting && !m.fresh {
 		// Leader epochs below are another cluster's: an empty gap marker keeps the
 		// next owner from asking Kafka for them. It goes before those that name
@@ -297,6 +310,9 @@ func (m *Machine) takeOver() {
 	}
 	for _, g := range m.gaps {
 		m.send(mapping.GapMarker(g))
+		if m.has(GapCommitted) {
+			m.do(Commit{Mark: offsets.Mark{Offset: g.To, Epoch: m.epoch, Meta: offsets.Meta{Next: m.pos.next, Last: m.pos.durable, Parts: m.a.Parts, ID: m.id}}})
+		}
 	}
 	m.gaps = nil
 	if m.await >= 0 {
@@ -375,7 +391,7 @@ func (m *Machine) acked(ev Acked) {
 // flight, so it is held again, the session is dropped, and the stream is asked.
 func (m *Machine) recover(cause Cause, err error) {
 	m.dropSession(cause == AckTimeout)
-	if m.phase == draining {
+	if m.phase == draining && !m.has(FenceWhileLeaving) {
 		m.end() // given up: whoever is next finds out
 		return
 	}

@@ -28,6 +28,7 @@ type readback struct {
 	id      mapping.Identity
 	token   string // lookForPosition: the body of the fence at top - 1
 	adopt   bool   // what is not ours is passed over: an operator said so, and it was compared
+	defect  Defect
 	top     uint64 // nothing at or above it is wanted
 	lo, hi  uint64 // the stretch
 	at      uint64 // the next sequence number of it to read
@@ -172,7 +173,7 @@ func (r *readback) look(n numbered) (f finding, why string, open *mapping.Open, 
 	case mapping.UnknownMark:
 		r.behind(n.seq)
 	case mapping.Data:
-		if c := e.Position.Chunk; c != nil && c.Index != c.Count-1 {
+		if c := e.Position.Chunk; c != nil && c.Index != c.Count-1 && r.defect != TornCounts {
 			return 0, "", nil, false // torn: its last chunk is not there
 		}
 		r.behind(n.seq)
@@ -196,6 +197,9 @@ func (r *readback) look(n numbered) (f finding, why string, open *mapping.Open, 
 			r.marker, r.pos.durable = true, e.Open.Resume-1 // read on for its epoch
 		}
 	case mapping.GapMark:
+		if r.defect == GapOverread {
+			return 0, "", nil, false
+		}
 		r.behind(n.seq)
 		if !r.marker {
 			r.pos.durable = e.Gap.To - 1

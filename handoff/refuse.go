@@ -56,7 +56,12 @@ func (m *Machine) refusal(r *mapping.Refused) Refusal {
 // older one the commit would look, to the next owner's client, like one of a log
 // that was cut back.
 func (m *Machine) leaveOut(reason string, offset int64, epoch int32) {
-	m.epoch = max(m.epoch, epoch)
+	if m.taken, m.lastData = offset, offset; m.has(RefusedUnmarked) {
+		return
+	}
+	if !m.has(RefusedEpoch) {
+		m.epoch = max(m.epoch, epoch)
+	}
 	from := offset
 	if n := len(m.queue); n > 0 {
 		if g := m.queue[n-1].Gap(); g != nil && g.Reason == reason && g.To == offset {
@@ -66,7 +71,6 @@ func (m *Machine) leaveOut(reason string, offset int64, epoch int32) {
 		}
 	}
 	m.queue = append(m.queue, mapping.GapMarker(m.gap(reason, from, offset+1)))
-	m.taken, m.lastData = offset, offset
 }
 
 // settled looks at what is left when nothing is in flight and nothing waits:
@@ -103,7 +107,7 @@ func (m *Machine) posted(ev DeadLettered) {
 	if m.letter == nil {
 		return
 	}
-	if ev.Err != nil {
+	if ev.Err != nil && !m.has(LetterAssumed) {
 		m.trouble = fmt.Errorf("put the record at offset %d into the dead letter topic: %w", m.refused.Offset, ev.Err)
 		m.failures++
 		m.wait(m.backoff(), func() { m.posting = false; m.post() })
@@ -113,7 +117,7 @@ func (m *Machine) posted(ev DeadLettered) {
 	m.doubt = doubt{offset: offset, epoch: m.letter.Record.LeaderEpoch}
 	m.refused, m.letter, m.posting = nil, nil, false
 	m.found = m.pos
-	m.seek(offset + 1)
+	m.seekBehind(offset+1, m.doubt.epoch)
 	m.from = offset // the marker is what we hold for it
 	m.leaveOut(mapping.ReasonDeadLetter, offset, m.doubt.epoch)
 	if m.doubt.epoch >= 0 {

@@ -20,7 +20,7 @@ func (m *Machine) begin() {
 // readFrom reads the stream backwards from top (exclusive).
 func (m *Machine) readFrom(top uint64, why purpose) {
 	m.reading = newReadback(why, m.a.Identity, top, m.token)
-	m.reading.adopt = m.adopting
+	m.reading.adopt, m.reading.defect = m.adopting, m.cfg.Defect
 	m.readPage()
 }
 
@@ -82,8 +82,17 @@ func (m *Machine) readAgain(err error) {
 // stand takes a position that was read.
 func (m *Machine) stand(p position, fresh bool) {
 	if m.phase == acquiring {
+		if m.adopting && m.compared && !fresh && p.base > m.twin.durable {
+			// The tail that was compared up to was an old one.
+			m.compared = false
+			m.ask()
+			return
+		}
 		if m.adopting {
 			p.epoch = -1 // another cluster's, perhaps
+			if m.compared && p.base == m.twin.durable {
+				p.epoch = m.twin.epoch // and this is Kafka's
+			}
 		}
 		m.positioned(p, fresh)
 		return
@@ -104,7 +113,7 @@ func (m *Machine) stand(p position, fresh bool) {
 // assignment saw, or a commit of ours counts, is the position, if everything
 // behind it survives (and was passed over, so it is commands and the like).
 func (m *Machine) prove(reached uint64) {
-	if m.phase == acquiring && m.floor.next > 0 && m.floor.next <= m.fence && reached <= m.floor.next {
+	if m.phase == acquiring && m.floor.next > 0 && m.floor.next <= m.fence && (reached <= m.floor.next || m.has(ProofUnchecked)) {
 		m.positioned(m.floor, false)
 		return
 	}
@@ -145,7 +154,7 @@ func (m *Machine) begins() bool {
 		m.origin = 0
 	case start.From == FromOffset:
 		m.origin = start.Offset
-	case m.anew, m.bound >= 0:
+	case (m.anew || m.bound >= 0) && !m.has(LostBeginsAnew):
 		// S2 lost a stream that began long ago. Today's end of the log, or a time
 		// whose first record is deleted by now, would leave out in silence what
 		// came since: nothing is left out from the log start on.
@@ -231,7 +240,7 @@ func (m *Machine) ranged(ev Ranged) {
 		m.retry(fmt.Errorf("ask Kafka for the partition's range: %w", ev.Err), m.askRange)
 		return
 	}
-	if m.stirred {
+	if m.stirred && !m.has(TroubleUnheard) {
 		m.checkAgain()
 		return
 	}
@@ -245,7 +254,7 @@ func (m *Machine) ranged(ev Ranged) {
 	if !m.weigh(ev) {
 		return
 	}
-	if m.fresh && len(m.gaps) > 0 {
+	if m.fresh && len(m.gaps) > 0 && !m.has(GapRemembered) {
 		m.origin = m.found.durable + 1 // and not behind them, should they not get into the stream
 	}
 	target := m.reach()
@@ -277,11 +286,14 @@ func (m *Machine) ranged(ev Ranged) {
 // weigh compares where the copy goes on with what Kafka has. What is lost is
 // given up, or the partition is held: false.
 func (m *Machine) weigh(ev Ranged) bool {
-	m.gaps, m.await = nil, -1
+	m.gaps, m.await, m.emptied = nil, -1, 0
 	if m.cutAt != noCut {
 		from := m.cutAt
 		if from < 0 {
 			from = min(ev.Start, m.found.durable)
+		}
+		if m.has(CutMinimized) {
+			from = m.found.durable
 		}
 		m.giveUp(mapping.ReasonTruncation, from, m.found.durable+1)
 	}
@@ -305,14 +317,17 @@ func (m *Machine) weigh(ev Ranged) bool {
 	}
 	target := m.reach()
 	switch {
-	case target < ev.Start && m.answerTo(RetentionLost) == AnswerGap:
-		m.giveUp(mapping.ReasonRetention, target, ev.Start)
+	case target < ev.Start && m.resume(m.found.durable) >= ev.Start:
+		m.emptied = ev.Start // what was deleted held no data: a commit of ours has passed it
+	case target < ev.Start && (m.answerTo(RetentionLost) == AnswerGap || m.has(GapUnasked)):
+		m.giveUp(mapping.ReasonRetention, m.unproven(), ev.Start)
 	case target < ev.Start:
-		m.stopAt(Hold{Reason: RetentionLost, From: target, To: ev.Start, Detail: fmt.Sprintf(
+		m.stopAt(Hold{Reason: RetentionLost, From: m.unproven(), To: ev.Start, Detail: fmt.Sprintf(
 			"Kafka's log starts at offset %d, the stream ends at %d: offsets %d to %d were deleted before they were copied",
-			ev.Start, m.found.durable, target, ev.Start-1)})
+			ev.Start, m.found.durable, m.unproven(), ev.Start-1)})
 		return false
 	case target <= ev.End:
+	case m.expected(ev.End) && m.has(EndUnawaited):
 	case m.expected(ev.End):
 		m.await = target
 	case m.unknownEnd < 4:
@@ -328,21 +343,41 @@ func (m *Machine) weigh(ev Ranged) bool {
 		m.doubted = true
 		m.askEpoch()
 		return false
+	case m.cutAt != noCut:
+		// Cut once more, and deeper than Kafka said: only the question about the
+		// epoch tells how deep.
+		m.retry(fmt.Errorf("kafka's log ends at offset %d, below %d where it was cut", ev.End, m.cutAt), func() { m.acquire(KafkaPosition) })
+		return false
 	default:
-		m.truncated(ev.End, fmt.Sprintf("Kafka's log ends at offset %d, below %d where the stream goes on", ev.End, target))
+		from := ev.End
+		if m.epochEnds > 0 {
+			from = min(from, m.epochEnds) // behind a gap marker the epoch of the record below it ends where it was cut
+		}
+		m.truncated(from, fmt.Sprintf("Kafka's log ends at offset %d, below %d where the stream goes on", ev.End, target))
 		return false
 	}
 	return true
 }
 
 // reach is where reading goes on: behind the position, and behind what is given
-// up.
+// up. Not at a commit that stands higher, though it carries our metadata: there are
+// tools that move an offset and keep what stands beside it.
 func (m *Machine) reach() int64 {
-	offset := m.resume(m.found.durable)
+	offset := max(m.found.durable+1, m.emptied)
 	if n := len(m.gaps); n > 0 {
 		offset = max(offset, m.gaps[n-1].To)
 	}
 	return offset
+}
+
+// unproven is where retention's loss begins. A commit that passed offsets without
+// data is not believed there: they may have been cut off and written anew before
+// retention took them, and Kafka can no longer tell.
+func (m *Machine) unproven() int64 {
+	if n := len(m.gaps); n > 0 {
+		return m.gaps[n-1].To
+	}
+	return m.found.durable + 1
 }
 
 // raiseFloor notes the highest position seen: a later reading below it means
@@ -356,11 +391,21 @@ func (m *Machine) raiseFloor(p position) {
 // seek reads Kafka from offset on; what was fetched from elsewhere is dropped
 // when it arrives, by its cut.
 func (m *Machine) seek(offset int64) {
+	epoch := m.found.exact()
+	if epoch < 0 && m.marked.Offset == offset && m.marked.Last == m.found.durable && !m.found.covered {
+		epoch = m.marked.Epoch // behind a gap marker only the commit tells it
+	}
+	m.seekBehind(offset, epoch)
+}
+
+// seekBehind is seek with the epoch of the record before the offset, by which the
+// client notices a truncation; -1 unknown.
+func (m *Machine) seekBehind(offset int64, epoch int32) {
 	m.cut++
 	m.from, m.taken, m.lastData = offset, offset-1, m.found.durable
-	if n := len(m.gaps); n > 0 || m.await >= 0 {
+	if n := len(m.gaps); (n > 0 || m.await >= 0) && !m.has(GapSlipped) {
 		m.lastData = offset - 1 // the commit must not pass a marker that is on its way
 	}
 	m.passes.Clear()
-	m.do(Seek{Cut: m.cut, Offset: offset, Epoch: m.found.exact()})
+	m.do(Seek{Cut: m.cut, Offset: offset, Epoch: epoch})
 }

@@ -38,12 +38,12 @@ func (m *Machine) judge(token string) {
 
 // related: a token of our identity, or of the same one before topic ids.
 func (m *Machine) related(t mapping.Token) bool {
-	return t.ID == m.id || t.ID == m.a.Identity.Anonymous().Hash()
+	return t.ID == m.id || (t.ID == m.a.Identity.Anonymous().Hash() && !m.has(ZeroIDStranger))
 }
 
 func (m *Machine) proceed(token string) {
 	switch {
-	case m.phase == acquiring && m.adopting && m.tail > 0 && !(m.compared && m.mine[token]):
+	case m.phase == acquiring && m.adopting && m.tail > 0 && !(m.compared && m.mine[token]) && !m.has(AdoptBlindly):
 		m.seen = token
 		m.compare(compareFirst)
 	case m.phase == acquiring:
@@ -86,6 +86,7 @@ const (
 func (m *Machine) takenOver(token string, generation int64) {
 	r := &m.rivals
 	switch {
+	case m.has(EagerZombie):
 	case !r.waited && generation >= m.a.Generation:
 		r.waited, r.standing = true, token
 		m.trouble = fmt.Errorf("another owner of this partition fenced us out (token %s); waiting for the group's word", token)

@@ -22,6 +22,7 @@ const (
 	codeExists         = "resource_already_exists"
 	codeDeleting       = "stream_deletion_pending"
 	codeConflict       = "transaction_conflict"
+	codeQuota          = "quota_exhausted"
 )
 
 // maxErrorText bounds what is quoted of an answer, in bytes.
@@ -188,7 +189,7 @@ func (c *Client) answered(op, stream string, status int, header http.Header, bod
 		e.Message = c.quote(string(body))
 	}
 	if status == http.StatusUnauthorized || status == http.StatusForbidden {
-		e.denied = !c.credentials.refused(used)
+		e.denied = e.Code != codeQuota && !c.credentials.refused(used)
 	}
 	if ms, err := strconv.ParseUint(header.Get("retry-after-ms"), 10, 31); err == nil {
 		e.retryAfter = time.Duration(ms) * time.Millisecond

@@ -13,39 +13,6 @@ import (
 // nothing. Each answers to a name of Bugs.
 type bug struct{ name string }
 
-// Bug describes a planted bug.
-type Bug struct {
-	Name  string
-	Story string
-	Right bool   // a correct variant: it must pass
-	Focus string // the kind of fault that the runs are full of, "" no one
-}
-
-// Bugs lists those that can be planted from outside the machine.
-var Bugs = []Bug{
-	{"commit-on-submit", "commits what was sent, not what was acknowledged", false, ""},
-	{"commit-polled", "commits what was fetched", false, ""},
-	{"412-own-success", "takes a 412 for the sign that its own append landed before", false, "lost-ack"},
-	{"blind-resend", "sends what is unacknowledged again by itself, without a sequence number (an SDK's retry)", false, ""},
-	{"no-fence-no-match", "appends without token and without sequence number", false, ""},
-	{"static-token-no-match", "always the same token, no sequence number", false, ""},
-	{"static-token", "always the same token, with the sequence number", true, ""},
-	{"no-match", "a fresh token a time, no sequence number, no resend: another writer goes unnoticed", false, ""},
-	{"read-before-fence", "reads the position first and fences then", false, ""},
-	{"resume-from-commit", "goes on at the group's commit", false, ""},
-	{"ack-unchecked", "takes any ack for the oldest append in flight", false, "wrong-ack"},
-	{"late-ack", "takes an old session's ack for the new session's", false, "slow"},
-	{"mark-after-revoke", "commits for a partition that it has given up", false, ""},
-	{"fence-blindly", "fences without the condition of the token that it has seen", false, "change-token"},
-	{"no-identity-check", "takes any token for one of its own identity", false, "change-token"},
-	{"eager-zombie", "fences again at once when it was fenced out", false, ""},
-	{"swapped", "sends two batches in flight in each other's place", false, ""},
-	{"silent-reset", "lets the client reset a position out of range by itself", false, "expire"},
-	{"cut-ignored", "takes what was fetched before a seek for what comes after it", false, "false-alarm"},
-	{"no-metadata", "commits offsets without metadata", false, ""},
-	{"control-uncommitted", "never commits past control records", false, ""},
-}
-
 func (b bug) is(name string) bool { return b.name == name }
 
 const staticRandom = "staticstatic"
@@ -80,7 +47,7 @@ func (b bug) fence(o *owner, c *conditions, token *string) {
 		}
 	case "fence-blindly", "no-fence-no-match":
 		c.token, c.seq = nil, nil
-	case "no-identity-check", "eager-zombie":
+	case "no-identity-check":
 		if shown, ok := o.shown[*c.token]; ok {
 			c.token = &shown
 		}
@@ -122,7 +89,7 @@ func (b bug) event(o *owner, ev handoff.Event) handoff.Event {
 			return ev
 		}
 		f := x.out[0]
-		x.out = x.out[1:]
+		x.out, x.acked = x.out[1:], f
 		switch b.name {
 		case "ack-unchecked", "late-ack":
 			return handoff.Acked{Session: x.id, Start: f.seq, End: f.seq + uint64(f.count)}
@@ -171,11 +138,6 @@ func (b bug) shows(o *owner, token string) string {
 			fake := mapping.NewToken(o.identity(), 0, []byte("fakefakefake"))
 			o.shown[fake] = token
 			return fake
-		}
-	case "eager-zombie":
-		if token != "" && o.lastToken != "" && token != o.lastToken {
-			o.shown[o.lastToken] = token
-			return o.lastToken
 		}
 	}
 	return token

@@ -10,6 +10,7 @@ import (
 type pieces struct {
 	x     *entry
 	token string
+	epoch int32
 	chunk mapping.Chunk // that came last
 	got   int           // bytes of the value
 }
@@ -29,7 +30,7 @@ func (s *stream) torn(o *owner, token string) {
 // chunk judges one behind the first.
 func (s *stream) chunk(o *owner, token string, rec mapping.Stored, pos mapping.Position) (whole bool) {
 	g := s.line.group
-	if g == nil || g.token != token || g.x.rec.Offset != pos.Offset || g.x.rec.LeaderEpoch != pos.LeaderEpoch {
+	if g == nil || g.token != token || g.x.rec.Offset != pos.Offset || g.epoch != pos.LeaderEpoch {
 		s.w.violate("%s: %s wrote chunk %d of offset %d, which continues nothing", s.name, o.name, pos.Chunk.Index, pos.Offset)
 		return false
 	}
@@ -40,7 +41,8 @@ func (s *stream) chunk(o *owner, token string, rec mapping.Stored, pos mapping.P
 		s.w.violate("%s: chunk %d of offset %d is not as it should be", s.name, pos.Chunk.Index, pos.Offset)
 		return false
 	}
-	g.chunk, g.got = want, g.got+len(rec.Body)
+	g = &pieces{x: g.x, token: g.token, epoch: g.epoch, chunk: want, got: g.got + len(rec.Body)} // an earlier state keeps its own
+	s.line.group = g
 	if want.Index < want.Count-1 {
 		return false
 	}

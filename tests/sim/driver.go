@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"kafka-s2-bridge/handoff"
+	"kafka-s2-bridge/mapping"
+	"kafka-s2-bridge/offsets"
 )
 
 // owner drives one machine as handoff.Owner does: what comes lies in a mailbox
@@ -28,7 +30,26 @@ type owner struct {
 	drainBy  time.Duration
 	done     bool
 
+	outstanding int             // requests whose answers it has not taken
+	claims      int             // of these, those that take a slot of their own
+	tickets     map[uint64]bool // and have it
+	slots       int             // that it holds
+
+	id         mapping.Identity
 	generation int64
+	words      []*word
+	known      int64 // highest offset that it may know to be in the stream; -1: none
+	cutsTold   int   // truncations when it was told of one last
+	cutTold    int64 // and from where on
+	located    int64 // what it was told about its start; -1: nothing
+	fresh      bool  // its partition began after the group did
+	set        bool  // it has a commit of ours
+	begun      bool  // it knows that the stream has begun
+	found      bool  // it had, when it was fenced
+	adopting   *word // by which it took the stream over
+	setLower   bool  // it has set the commit back, and has appended nothing since
+	rewinding  bool  // it has asked for a lower commit and has no answer
+	causes     []uint64
 	topic      int // incarnation of the topic that this is for
 	cursor     cursor
 	marks      marks
@@ -59,13 +80,29 @@ type giveUp struct {
 func (m *process) own(p *partition) *owner {
 	w := m.w
 	o := &owner{w: w, m: m, p: p, judged: -1, born: w.now, sessions: map[uint64]*session{}, topic: p.topic, mine: map[string]bool{}, answered: map[uint64]bool{},
-		shown: map[string]string{}}
+		shown: map[string]string{}, tickets: map[uint64]bool{}, id: p.id, known: -1, located: -1}
 	w.owners++
 	o.name = fmt.Sprintf("%s/%s#%d", m.name, p.name, w.owners)
-	a := handoff.Assignment{Identity: p.id, Generation: w.group.generation, Commit: p.ours(), Parts: int32(len(w.partitions))}
-	o.generation = a.Generation
+	a := handoff.Assignment{Identity: p.id, Generation: w.group.generation, Commit: p.ours(), Parts: int32(w.parts())}
+	if c := p.commit; c != nil && a.Commit == nil {
+		if _, bridge := offsets.ParseMeta(c.meta); bridge {
+			a.New = true // of another topic, or cluster, that had the name
+		}
+	}
+	if n := p.parts(); n >= 0 && p.index >= n {
+		a.New = true
+		w.hit("new partition")
+	}
+	o.generation, o.fresh = a.Generation, a.New
+	if o.set = a.Commit != nil; o.set && a.Commit.Next > 0 {
+		o.known, o.begun = a.Commit.Last, true
+	}
+	if o.set {
+		o.highMark = a.Commit.Offset
+	}
 	cfg := w.machineConfig
 	cfg.Rand = rand.New(rand.NewPCG(w.dice.Uint64(), 7))
+	cfg.Zero = time.UnixMilli(int64(w.now / time.Millisecond))
 	o.machine = handoff.NewMachine(cfg, a)
 	o.startReading(a.Commit)
 	m.owners = append(m.owners, o)
@@ -91,11 +128,19 @@ func (o *owner) answer(ev handoff.Event) {
 		return
 	}
 	o.answered[id] = true
-	o.put(ev)
+	o.put(reply{ev})
 }
 
 func requestOf(ev handoff.Event) uint64 {
 	switch ev := ev.(type) {
+	case handoff.Located:
+		return ev.ID
+	case handoff.Recalled:
+		return ev.ID
+	case handoff.Overwritten:
+		return ev.ID
+	case handoff.DeadLettered:
+		return ev.ID
 	case handoff.Asked:
 		return ev.ID
 	case handoff.Created:
@@ -147,6 +192,8 @@ func (o *owner) take(ev handoff.Event) {
 	case giveUp:
 		o.drainBy = o.now() + ev.within
 		o.step(handoff.Release{})
+	case reply:
+		o.replied(ev.Event)
 	default:
 		o.step(ev)
 	}
@@ -203,7 +250,18 @@ func (o *owner) step(ev handoff.Event) {
 	if ev = o.w.bug.event(o, ev); ev == nil {
 		return
 	}
+	if r, ok := ev.(handoff.Resume); ok {
+		if o.topic != o.p.topic && r.Answer == handoff.AnswerAdopt {
+			o.w.hit("answer for a topic that is gone") // the new one's owner may get one
+			o.renew()
+			return
+		}
+		o.told(r.Answer)
+	}
 	o.w.see(o, ev)
+	if o.done || o.m.dead { // struck at a point on its way
+		return
+	}
 	paced := o.carryOut(o.machine.Step(o.now(), ev))
 	for paced && !o.done && !o.m.dead {
 		paced = o.carryOut(o.machine.Step(o.now(), handoff.Paced{}))
@@ -223,6 +281,9 @@ func (o *owner) carryOut(actions []handoff.Action) (paced bool) {
 			o.sessions[a.Session].send(a.Batch, a.Seq, a.Token)
 			w.bug.sent(o, a)
 			o.at("after-send")
+			if a.Batch.Gap() != nil && !o.m.dead {
+				o.at("after-gap-sent")
+			}
 		case handoff.Open:
 			o.newest = &session{o: o, id: a.Session}
 			o.sessions[a.Session] = o.newest
@@ -257,6 +318,18 @@ func (o *owner) carryOut(actions []handoff.Action) (paced bool) {
 	return paced
 }
 
+// renew gives the partition another owner in the same process: the client has
+// forgotten the topic and subscribed to it again.
+func (o *owner) renew() {
+	o.lose()
+	p, m := o.p, o.m
+	m.soon(o.w.dice.span(10*time.Millisecond, time.Second), func() {
+		if p.owner == m && !p.leaving && m.ownerOf(p) == nil {
+			o.w.group.assign(p, m)
+		}
+	})
+}
+
 // lose hands over the client's word that the partition is somebody else's.
 func (o *owner) lose() { o.put(handoff.Lost{}) }
 
@@ -269,6 +342,9 @@ func (o *owner) finished() {
 	o.w.hit("phase " + o.phase + " -> released")
 	o.cursor.paused = true
 	o.cut()
+	o.slots += len(o.tickets)
+	clear(o.tickets)
+	o.freeSlots()
 	o.m.let(o)
 }
 
@@ -281,106 +357,4 @@ func (o *owner) cut() {
 			x.drop()
 		}
 	}
-}
-
-func (o *owner) request(a handoff.Action) {
-	s, p, w := o.p.stream, o.p, o.w
-	switch a := a.(type) {
-	case handoff.Ask:
-		o.ask(a)
-	case handoff.Create:
-		o.call("create", true, func() handoff.Event {
-			s.create()
-			w.say(s.name, "created", int64(s.made))
-			return handoff.Created{ID: a.ID}
-		}, func(err error) handoff.Event { return handoff.Created{ID: a.ID, Err: err} })
-		o.at("after-create-sent")
-	case handoff.Fence:
-		o.fence(a)
-		o.at("after-fence-sent")
-	case handoff.Read:
-		n := a.Count
-		if w.weather(shortPage, p) {
-			n = 1 + w.net.IntN(n)
-		}
-		o.call("read", true, func() handoff.Event {
-			if !s.exists {
-				return handoff.Page{ID: a.ID, Err: &refusal{status: 404}}
-			}
-			return handoff.Page{ID: a.ID, Records: s.read(a.From, n)}
-		}, func(err error) handoff.Event { return handoff.Page{ID: a.ID, Err: err} })
-	case handoff.Range: // these two go by the topic's name: a new topic answers for the old one
-		o.call("range", false, func() handoff.Event {
-			return handoff.Ranged{ID: a.ID, Start: p.start, End: p.end}
-		}, func(err error) handoff.Event { return handoff.Ranged{ID: a.ID, Err: err} })
-	case handoff.EpochEnd:
-		o.call("epoch", false, func() handoff.Event {
-			if w.weather(epochUnknown, p) {
-				return handoff.EpochEnded{ID: a.ID, End: -1}
-			}
-			o.judged = p.cuts
-			return handoff.EpochEnded{ID: a.ID, End: p.epochEnd(a.Epoch)}
-		}, func(err error) handoff.Event { return handoff.EpochEnded{ID: a.ID, Err: err} })
-	default:
-		panic(fmt.Sprintf("sim: no such action: %T", a))
-	}
-}
-
-// ask is two requests: the tail, then the token. Things happen in between.
-func (o *owner) ask(a handoff.Ask) {
-	s := o.p.stream
-	var tail uint64
-	failed := func(err error) handoff.Event { return handoff.Asked{ID: a.ID, Err: err} }
-	o.call("ask", true, func() handoff.Event {
-		if !s.exists {
-			return handoff.Asked{ID: a.ID}
-		}
-		tail = s.tail()
-		if tail > 0 && o.w.weather(staleTail, o.p) {
-			tail -= 1 + uint64(o.w.net.Int64N(int64(min(tail, 4))))
-		}
-		o.call("question", true, func() handoff.Event {
-			if !s.exists {
-				return handoff.Asked{ID: a.ID}
-			}
-			o.readBefore = s.line.durable
-			return handoff.Asked{ID: a.ID, Tail: tail, Token: s.token, Exists: true}
-		}, failed)
-		return nil
-	}, failed)
-}
-
-func (o *owner) fence(a handoff.Fence) {
-	s := o.p.stream
-	o.mine[a.Token] = true
-	o.fences++
-	o.call("fence", true, func() handoff.Event {
-		seen, zero := a.Seen, uint64(0)
-		c := conditions{token: &seen}
-		if seen == "" {
-			c.seq = &zero
-		}
-		token := a.Token
-		o.w.bug.fence(o, &c, &token)
-		before, tail := s.token, s.tail()
-		seq, no := s.append([]stored{fenceRecord(token)}, c)
-		if no != nil {
-			switch {
-			case no.fenced && o.mine[no.token]:
-				o.w.hit("412-own-success")
-			case no.fenced:
-				o.w.hit("fence-race-lost")
-			}
-			o.w.say(s.name, "fence refused", int64(no.seq))
-			return handoff.Fenced{ID: a.ID, Err: no}
-		}
-		o.w.say(s.name, "fenced", int64(seq))
-		o.w.note("%s by %s", a.Token, o.name)
-		if o.done || o.m.dead || o.answered[a.ID] {
-			o.w.hit("late-fence-landed")
-		}
-		s.fenced(o, token, before, tail)
-		o.lastToken, o.fencedAt = a.Token, seq
-		return handoff.Fenced{ID: a.ID, Seq: seq}
-	}, func(err error) handoff.Event { return handoff.Fenced{ID: a.ID, Err: err} })
 }

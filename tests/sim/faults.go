@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"time"
 
+	"kafka-s2-bridge/handoff"
 	"kafka-s2-bridge/mapping"
 )
 
@@ -48,7 +49,7 @@ func (w *world) strike(f *fault) {
 			return
 		}
 	case largeRecord:
-		if !d.chance(4) {
+		if !d.chance(4) && !w.policy.packer.NoChunks {
 			return // they are slow
 		}
 		rec := p.record(d)
@@ -58,6 +59,28 @@ func (w *world) strike(f *fault) {
 		p.kick()
 	case falseAlarm:
 		p.alarm = true
+	case addPartition:
+		if !w.addPartition(d) {
+			return
+		}
+	case foreignCommit:
+		// Another consumer, or a tool while nobody was there.
+		metas := []string{"", "{}", "committed by mirror-maker", `{"v":1,"next":7,"last":4,"parts":1,"id":"D6HPc9zt"}`}
+		p.commit = &committed{offset: p.start + d.Int64N(p.end-p.start+1), epoch: -1, meta: metas[d.IntN(len(metas))], lower: true}
+		p.highOf = -1
+		for _, q := range w.partitions {
+			q.late = false // the commit that told it may be gone
+		}
+	case learnIDs:
+		if !w.learnIDs() {
+			return
+		}
+	case strayAnswer:
+		if m == nil || m.ownerOf(p) == nil {
+			return
+		}
+		o := m.ownerOf(p)
+		o.put(handoff.Resume{Answer: allAnswers[d.IntN(len(allAnswers))]})
 	default:
 		if !w.hurtWorld(f, p, s, d) {
 			return
@@ -89,8 +112,17 @@ func (w *world) hurtWorld(f *fault, p *partition, s *stream, d dice) bool {
 		p.kick()
 		return true
 	case recreateTopic:
+		if w.policy.anonymous {
+			return false // the machine does not compare records while the id is zero
+		}
 		p.recreate()
+		for _, q := range w.partitions {
+			q.late = false // the commits that told it may be gone
+		}
 		p.kick()
+		return true
+	case restore:
+		w.restore(d)
 		return true
 	case bigRecord:
 		p.append(mapping.Record{Key: huge[:mapping.MaxMetered]}, data)
@@ -101,6 +133,13 @@ func (w *world) hurtWorld(f *fault, p *partition, s *stream, d dice) bool {
 		return false
 	}
 	switch f.kind {
+	case rollBack:
+		if s.tail() == 0 {
+			return false
+		}
+		s.rollBack(s.tail() - 1 - d.Uint64N(min(s.tail(), 12)))
+	case newerFormat:
+		return s.outgrow(d)
 	case rivalWar:
 		w.peace = max(w.peace, w.now+f.lasts)
 		s.war(d, w.now+f.lasts)
@@ -115,8 +154,13 @@ func (w *world) hurtWorld(f *fault, p *partition, s *stream, d dice) bool {
 		}
 		s.trim(1 + d.Uint64N(s.tail()))
 	case foreignAppend:
+		if s.tail() < s.longest {
+			return false // what S2 lost, and what somebody else wrote since, could not be told apart
+		}
 		_, no := s.append([]stored{{mapping.Stored{Body: []byte("not yours")}, byOther}}, conditions{})
-		s.line.foreign = no == nil
+		if no == nil {
+			s.line.foreign = s.tail()
+		}
 	case clearToken:
 		_, _ = s.append([]stored{{fenceRecord("").Stored, byOther}}, conditions{})
 	case changeToken:
@@ -131,8 +175,9 @@ func (w *world) hurtWorld(f *fault, p *partition, s *stream, d dice) bool {
 
 // usurp fences as another bridge of the same identity would.
 func (s *stream) usurp(d dice, generation int64) bool {
-	if !s.exists || s.line.topic != s.p.topic {
-		return false
+	t, _ := mapping.ParseToken(s.token)
+	if !s.exists || s.line.topic != s.p.topic || t.ID != s.p.id.Hash() {
+		return false // it would hold
 	}
 	random := binary.LittleEndian.AppendUint64(nil, d.Uint64())
 	random = binary.LittleEndian.AppendUint64(random, d.Uint64())
@@ -158,7 +203,7 @@ func (s *stream) war(d dice, until time.Duration) {
 // two chunks: the first chunk of the next record, under the token of the last
 // owner, who is gone.
 func (s *stream) tear(d dice) bool {
-	if !s.line.begun || s.p.owner == nil || s.line.topic != s.p.topic {
+	if !s.line.begun || s.p.owner == nil || s.line.topic != s.p.topic || s.tail() < s.longest {
 		return false
 	}
 	m := s.p.owner
@@ -257,34 +302,5 @@ func (w *world) replace(old, next *process) {
 			old.loseAll()
 			old.soon(10*time.Second, old.crash)
 		})
-	}
-}
-
-// deleteGroup ends all members, and the group with its commits; the members
-// come back to a group that counts from 1.
-func (w *world) deleteGroup(d dice) {
-	members := append([]*process(nil), w.group.members...)
-	for _, m := range members {
-		if !m.dead && d.chance(4) {
-			m.pause() // a zombie that outlives its group
-			w.hit("zombie-of-deleted-group")
-			late := d.span(time.Second, 20*time.Second)
-			w.in(late, func() {
-				m.resume()
-				m.soon(d.span(0, w.machineConfig.SessionTimeout), func() { m.loseAll(); m.soon(10*time.Second, m.crash) })
-			})
-			continue
-		}
-		m.crash()
-	}
-	w.group.members = nil
-	w.group.generation = 0
-	for _, p := range w.partitions {
-		p.turn++
-		p.owner, p.commit, p.highOf, p.leaving = nil, nil, -1, false
-		p.damage.mark(deleteGroup)
-	}
-	for _, m := range members {
-		w.in(d.span(10*time.Millisecond, 3*time.Second), func() { w.group.join(w.start(m.slot)) })
 	}
 }

@@ -163,6 +163,8 @@ type process struct {
 	commitBy   time.Duration // when the latest commit arrives
 	asleep     []func()      // what waits for the end of the pause
 	leaving    []leaving
+	slots      int       // acquisition slots in use
+	queue      []waiting // requests that wait for one
 }
 
 // leaving is a revoke under way.

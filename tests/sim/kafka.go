@@ -27,8 +27,24 @@ type entry struct {
 	served    bool // below the last stable offset once: a consumer could see it
 	compacted bool
 	expired   bool // deleted by retention
-	stored    bool // was appended to a stream
+
+	refusal refusalKind // what hinders it to be copied
+	letters int         // times that it is in the dead letter topic
+	before  []int32     // leader epochs that it had in another cluster
+
+	stored bool   // was appended to a stream
+	made   int    // incarnation of the stream that has it, 0: none has
+	seq    uint64 // there: of its last chunk
 }
+
+// refusalKind is why a record may not be copied as it is.
+type refusalKind uint8
+
+const (
+	takes    refusalKind = iota
+	large                // goes in chunks only
+	takesNot             // cannot be bridged at all
+)
 
 // due: the stream must have it, if it has anything behind it.
 func (e *entry) due() bool {
@@ -65,14 +81,18 @@ type partition struct {
 	commit *committed
 	highOf int64 // highest offset committed since the group exists
 
+	late   bool    // it was added when the group had commits of its siblings
+	points []int64 // where the truncations cut, by their number - 1
+
 	stream  *stream
 	owner   *process // by the group's word; nil: nobody (yet)
 	alarm   bool     // the next fetch meets a leader that is behind
 	turn    int      // counts hand-overs
 	leaving bool     // its owner was asked to let go
 	damage  damage
-	began   int64 // where the newest incarnation of the stream began
-	hidden  int64 // where retention hid a truncation, -1: nowhere
+	named   lineage // its gaps: those of all streams that it ever had
+	began   int64   // where the newest incarnation of the stream began
+	hidden  int64   // where retention hid a truncation, -1: nowhere
 	checks  checks
 }
 
@@ -81,12 +101,16 @@ type committed struct {
 	epoch  int32
 	meta   string
 	by     *process
+	lower  bool // it may be below what its owner marked: set back, or somebody else's
 }
 
 func (w *world) newPartition(index int) *partition {
 	p := &partition{w: w, index: index, name: fmt.Sprintf("p%d", index)}
 	p.topic, p.hidden = -1, -1
 	p.recreate()
+	if w.policy.anonymous {
+		p.id = p.id.Anonymous()
+	}
 	p.stream = &stream{w: w, p: p, name: p.name + "/s2"}
 	p.stream.remove()
 	return p
@@ -95,16 +119,24 @@ func (w *world) newPartition(index int) *partition {
 // recreate makes the topic anew, under another id. Commits of it are gone.
 func (p *partition) recreate() {
 	p.topic++
-	id := [16]byte{1, byte(p.topic)}
-	p.id = mapping.Identity{Cluster: "sim", Topic: "t", TopicID: id, Partition: int32(p.index)}
+	p.id = mapping.Identity{Cluster: p.w.cluster(), Topic: "t", TopicID: p.topicID(), Partition: int32(p.index)}
 	p.log, p.start, p.end, p.stable, p.txn, p.leader = nil, 0, 0, 0, false, 0
 	p.epochs = []epochStart{{0, 0}}
-	p.commit, p.highOf, p.high = nil, -1, 0
+	p.commit, p.highOf, p.high, p.began, p.named = nil, -1, 0, 0, lineage{}
 }
+
+// topicID is that of the present incarnation.
+func (p *partition) topicID() [16]byte { return [16]byte{1, byte(p.topic)} }
 
 func (p *partition) append(rec mapping.Record, c class) *entry {
 	rec.Offset, rec.LeaderEpoch = p.end, p.leader
 	e := &entry{rec: rec, class: c, topic: p.topic, born: p.cuts}
+	switch {
+	case len(rec.Key) >= mapping.MaxMetered:
+		e.refusal = takesNot
+	case len(rec.Value) >= mapping.MaxMetered:
+		e.refusal = large
+	}
 	p.log = append(p.log, e)
 	p.all = append(p.all, e)
 	p.end++
@@ -133,23 +165,31 @@ func (p *partition) elect() {
 	}
 }
 
-// epochEnd is Kafka's answer to OffsetForLeaderEpoch.
-func (p *partition) epochEnd(epoch int32) int64 {
+// epochEnd is Kafka's answer to OffsetForLeaderEpoch: the epoch itself, or the
+// highest one below it that the log has, with its end. For an epoch below all
+// that the log has, it is the one asked for, which ends where the log starts.
+func (p *partition) epochEnd(epoch int32) (of int32, end int64) {
 	if epoch == p.leader {
-		return p.end
+		return epoch, p.end
 	}
+	of = -1
 	for _, e := range p.epochs {
 		if e.epoch > epoch {
-			return e.start
+			if of < 0 {
+				of = epoch
+			}
+			return of, e.start
 		}
+		of = e.epoch
 	}
-	return -1
+	return -1, -1
 }
 
 // truncate is an unclean election: the log loses its end from offset on, and a
 // new epoch begins there.
 func (p *partition) truncate(offset int64) {
 	p.cuts++
+	p.points = append(p.points, offset)
 	kept := p.log[:0]
 	for _, e := range p.log {
 		if e.rec.Offset < offset {
@@ -241,7 +281,10 @@ func (p *partition) ours() *offsets.Commit {
 		return nil
 	}
 	meta, ok := offsets.ParseMeta(c.meta)
-	if !ok || meta.ID != p.id.Hash() {
+	if p.w.bug.is("any-commit") {
+		return &offsets.Commit{Offset: c.offset, Epoch: c.epoch, Meta: offsets.Meta{Next: meta.Next, Last: max(meta.Last, c.offset-1), Parts: meta.Parts, ID: p.id.Hash()}}
+	}
+	if !ok || (meta.ID != p.id.Hash() && meta.ID != p.id.Anonymous().Hash()) {
 		return nil
 	}
 	return &offsets.Commit{Offset: c.offset, Epoch: c.epoch, Meta: meta}

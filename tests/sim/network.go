@@ -95,6 +95,7 @@ type session struct {
 
 	flying   []*frame
 	out      []*frame      // sent, and no ack seen
+	acked    *frame        // whose ack was seen last
 	upBy     time.Duration // when the last frame arrives
 	downBy   time.Duration // when the last ack arrives
 	upDead   bool          // frames do not arrive any more
@@ -113,6 +114,7 @@ type frame struct {
 	token string
 	count int
 	lost  bool
+	gap   bool // holds a gap marker
 	blind bool // without a sequence number (a planted bug)
 }
 
@@ -126,7 +128,7 @@ func (f *frame) settle() {
 func (x *session) send(b *mapping.Batch, seq uint64, token string) {
 	w, d := x.o.w, x.o.w.net
 	x.waiting++
-	f := &frame{batch: b, seq: seq, token: token, count: b.Count()}
+	f := &frame{batch: b, seq: seq, token: token, count: b.Count(), gap: b.Gap() != nil}
 	x.out = append(x.out, f)
 	if x.upDead || x.over {
 		return

@@ -3,10 +3,9 @@ package sim
 import (
 	"bytes"
 	"fmt"
+	"slices"
 
-	"kafka-s2-bridge/handoff"
 	"kafka-s2-bridge/mapping"
-	"kafka-s2-bridge/offsets"
 )
 
 // lineage is what the oracle knows of one incarnation of a stream.
@@ -15,17 +14,24 @@ type lineage struct {
 	topic   int   // incarnation of the topic whose records it holds
 	first   int64 // where the first open marker says that it begins
 	durable int64
-	last    *entry // of the newest data record
+	newest  *entry // of the newest data record
+	last    *entry // the same, as long as a truncation can be told by it
 	lastSeq uint64
 	next    uint64  // behind the newest record of ours
 	opener  string  // token under which the newest open marker was written
 	epoch   int32   // that this marker promises for the next data record, -1: nothing
 	hidden  int64   // up to here a truncation could not be seen any more
 	group   *pieces // chunks of a record that is not complete
-	foreign bool    // somebody else's record is in it
+	foreign uint64  // behind somebody else's newest record; 0: there is none
+	newer   uint64  // behind the newest one of a newer version of the format
 	fences  int
 	after   []int64 // by sequence number: durable behind a record of ours; -2: no record of ours
+	gaps    []gap
+	blind   int    // the position is a marker's that tells no epoch: truncations until then; -1: it is not
+	tells   *entry // a record below such markers whose epoch still tells something
 }
+
+func newLineage() lineage { return lineage{durable: -1, topic: -1, hidden: -1, blind: -1} }
 
 // damage says which faults that may end the promise have hit a partition.
 type damage uint64
@@ -43,11 +49,9 @@ type checks struct {
 func (s *stream) landed(o *owner, token string, start uint64, n int) {
 	line := &s.line
 	for seq := start; seq < start+uint64(n); seq++ {
+		s.before[seq].line = *line
 		rec := s.recs[seq].Stored
 		e := mapping.Classify(rec)
-		if line.foreign {
-			s.w.violate("%s wrote %d behind a foreign record", o.name, seq)
-		}
 		whole := true
 		switch c := e.Position.Chunk; {
 		case e.Kind == mapping.Data && c != nil && c.Index > 0:
@@ -58,8 +62,14 @@ func (s *stream) landed(o *owner, token string, start uint64, n int) {
 		case e.Kind == mapping.OpenMark:
 			s.torn(o, token)
 			s.opened(o, token, e.Open)
+		case e.Kind == mapping.GapMark:
+			s.torn(o, token)
+			s.gapped(o, token, e.Gap)
 		default:
 			s.w.violate("%s wrote a record of kind %s at %d: %s", o.name, e.Kind, seq, e.Why)
+		}
+		if line.foreign > s.first || line.newer > s.first {
+			s.w.violate("%s wrote %d behind a foreign record", o.name, seq)
 		}
 		for uint64(len(line.after)) < seq {
 			line.after = append(line.after, -2)
@@ -76,7 +86,7 @@ func (s *stream) landed(o *owner, token string, start uint64, n int) {
 func (s *stream) data(o *owner, token string, rec mapping.Stored, pos mapping.Position) (whole bool) {
 	w, p, line := s.w, s.p, &s.line
 	s.hide()
-	x, at := p.find(o.topic, pos.Offset, pos.LeaderEpoch)
+	x, at := p.find(o.topic, pos.Offset, pos.LeaderEpoch, func(e *entry) bool { return differs(e, rec, pos) == "" })
 	if x == nil {
 		w.violate("%s: %s wrote offset %d of epoch %d, which Kafka never had", s.name, o.name, pos.Offset, pos.LeaderEpoch)
 		return true
@@ -98,6 +108,24 @@ func (s *stream) data(o *owner, token string, rec mapping.Stored, pos mapping.Po
 	if why := differs(x, rec, pos); why != "" {
 		w.violate("%s: offset %d is not as Kafka has it: %s", s.name, pos.Offset, why)
 	}
+	s.between(o, x, at)
+	if o.adopting != nil {
+		o.use(o.adopting)
+		o.adopting = nil // until then it may have to be done anew
+	}
+	line.epoch = -1
+	if pos.Chunk != nil {
+		line.group = &pieces{x: x, token: token, epoch: pos.LeaderEpoch, chunk: *pos.Chunk, got: len(rec.Body)}
+		return false
+	}
+	s.complete(x, rec.Seq)
+	return true
+}
+
+// between wants everything that a consumer could see between the position and
+// an entry, in that entry's history.
+func (s *stream) between(o *owner, x *entry, at int) {
+	p, line := s.p, &s.line
 	for i := at - 1; i >= 0; i-- {
 		r := p.all[i]
 		if r.topic != x.topic {
@@ -110,32 +138,51 @@ func (s *stream) data(o *owner, token string, rec mapping.Stored, pos mapping.Po
 			break
 		}
 		if r.due() && r.rec.Offset > line.hidden {
-			w.violate("%s: %s wrote offset %d, and offset %d before it is missing", s.name, o.name, pos.Offset, r.rec.Offset)
+			s.w.violate("%s: %s wrote offset %d, and offset %d before it is missing", s.name, o.name, x.rec.Offset, r.rec.Offset)
 		}
 	}
-	line.epoch = -1
-	if pos.Chunk != nil {
-		line.group = &pieces{x: x, token: token, chunk: *pos.Chunk, got: len(rec.Body)}
-		return false
-	}
-	s.complete(x, rec.Seq)
-	return true
 }
 
 // complete: a record is in the stream, with its last chunk.
 func (s *stream) complete(x *entry, seq uint64) {
-	x.stored = true
-	s.line.durable, s.line.last, s.line.lastSeq = x.rec.Offset, x, seq
+	x.stored, x.made, x.seq = true, s.made, seq
+	line := &s.line
+	line.durable, line.newest, line.last, line.tells, line.lastSeq, line.blind = x.rec.Offset, x, x, x, seq, -1
 }
 
 // hide notices that a truncation cannot be seen by anybody any more: retention
 // took the place where Kafka's history and the stream's part (what Kafka says of
-// the old epoch then is what it says after a clean election), or a trim took the
-// record that tells the stream's epoch.
+// the old epoch then is what it says after a clean election), a trim took the
+// record that tells the stream's epoch, or the position is a marker that tells
+// none.
 func (s *stream) hide() {
 	p, line := s.p, &s.line
+	if line.topic != p.topic {
+		return
+	}
+	if line.blind >= 0 {
+		for _, point := range p.points[line.blind:] {
+			if point <= line.durable && (line.tells == nil || point > line.tells.rec.Offset || line.lastSeq < s.first) {
+				s.w.hit("truncation hidden by a marker")
+				line.blind = len(p.points)
+				line.last, line.hidden = nil, max(line.hidden, line.durable)
+				p.hidden = max(p.hidden, line.hidden)
+			}
+		}
+	}
+	if c := p.ours(); c != nil && c.Last == line.durable && c.Offset <= p.start {
+		// What the commit passed was cut off and written anew, and all of that
+		// deleted.
+		for _, point := range p.points {
+			if point > line.durable && point < c.Offset {
+				w := max(line.hidden, c.Offset-1)
+				line.hidden, p.hidden = w, max(p.hidden, w)
+				s.w.hit("truncation hidden by retention")
+			}
+		}
+	}
 	last := line.last
-	if last == nil || last.cut == 0 || last.topic != p.topic {
+	if last == nil || last.cut == 0 || s.excused(last) {
 		return
 	}
 	switch {
@@ -188,172 +235,55 @@ func differs(x *entry, rec mapping.Stored, pos mapping.Position) string {
 	return ""
 }
 
-// find gives the entry of an offset and epoch, and its place among all.
-func (p *partition) find(topic int, offset int64, epoch int32) (*entry, int) {
+// find gives the entry of an offset and epoch, and its place among all. A
+// restored cluster may count its epochs anew: then the content decides.
+func (p *partition) find(topic int, offset int64, epoch int32, same func(*entry) bool) (x *entry, at int) {
 	for i := len(p.all) - 1; i >= 0; i-- {
-		if e := p.all[i]; e.topic == topic && e.rec.Offset == offset && e.rec.LeaderEpoch == epoch {
-			return e, i
-		}
-	}
-	return nil, -1
-}
-
-func (s *stream) opened(o *owner, token string, m *mapping.Open) {
-	w, p, line := s.w, s.p, &s.line
-	s.hide()
-	id := o.identity()
-	if m.Cluster != id.Cluster || m.Topic != id.Topic || m.TopicID != id.TopicUUID() || m.Partition != id.Partition || m.Group != "sim" {
-		w.violate("%s: %s wrote an open marker of another identity", s.name, o.name)
-	}
-	switch {
-	case token == line.opener:
-		w.violate("%s: %s wrote a second open marker behind one fence", s.name, o.name)
-	case line.begun && line.topic != o.topic:
-		w.violate("%s: %s opened a stream of another topic", s.name, o.name)
-	case line.begun && m.Resume != line.durable+1:
-		w.violate("%s: %s opened at %d, the stream is complete up to %d", s.name, o.name, m.Resume, line.durable)
-	case !line.begun && o.topic == p.topic:
-		for _, e := range p.log {
-			if e.rec.Offset < m.Resume && e.due() {
-				w.violate("%s: %s began at %d, offset %d before it is left out", s.name, o.name, m.Resume, e.rec.Offset)
+		e := p.all[i]
+		if e.topic == topic && e.rec.Offset == offset && (e.rec.LeaderEpoch == epoch || slices.Contains(e.before, epoch)) {
+			if same(e) {
+				return e, i
+			}
+			if x == nil {
+				x, at = e, i
 			}
 		}
 	}
-	if !line.begun {
-		line.begun, line.topic, line.first = true, o.topic, m.Resume
-		p.began = m.Resume
-	}
-	line.durable, line.opener, line.epoch = m.Resume-1, token, m.Epoch
+	return x, at
 }
 
 // fenced judges a fence that landed on a stream with that token and tail.
 func (s *stream) fenced(o *owner, token, before string, tail uint64) {
 	w := s.w
 	s.line.fences++
-	o.made = s.made
+	o.made, o.found = s.made, s.line.begun
 	if o.drainBy > 0 {
 		w.hit("fence-landed-while-leaving")
 	}
 	t, known := mapping.ParseToken(before)
+	ours := known && (t.ID == o.id.Hash() || t.ID == o.id.Anonymous().Hash())
+	if ours && t.ID != o.id.Hash() {
+		w.hit("identity-upgraded")
+	}
 	switch {
 	case before == "" && tail == 0:
-	case !known || t.ID != o.identity().Hash():
-		w.violate("%s: %s fenced over the token %q", s.name, o.name, before)
-	case o.flowed && !o.mine[before] && t.Generation >= o.generation && w.now-o.stopped < w.machineConfig.SessionTimeout:
-		w.violate("%s: %s fenced over %s without waiting for the group's word", s.name, o.name, before)
-	}
-}
-
-func (o *owner) identity() mapping.Identity {
-	id := o.p.id
-	id.TopicID[1] = byte(o.topic)
-	return id
-}
-
-// checkMark judges a commit when the owner makes it.
-func (o *owner) checkMark(m offsets.Mark) {
-	w, p, s := o.w, o.p, o.p.stream
-	if o.topic != p.topic {
-		return // it cannot be committed any more
-	}
-	if m.Offset < o.highMark {
-		w.violate("%s: mark fell from %d to %d", o.name, o.highMark, m.Offset)
-	}
-	o.highMark = m.Offset
-	p.covered(o.name, m.Offset, o.cursor.cuts)
-	if id := p.id.Hash(); m.ID != id {
-		w.violate("%s: mark of identity %s", o.name, m.ID)
-	}
-	if s.exists && s.made == o.made {
-		if m.Next == 0 || m.Next > uint64(len(s.line.after)) || s.line.after[m.Next-1] != m.Last {
-			w.violate("%s: mark counts offset %d behind sequence number %d, the stream has %v", o.name, m.Last, m.Next, s.line.after)
-		}
-	}
-	if m.Offset < m.Last+1 {
-		w.violate("%s: mark of %d counts offset %d", o.name, m.Offset, m.Last)
-	}
-}
-
-// covered: everything below a commit is in the stream, or was never to be, as
-// far as the log went that its owner knows: with so many truncations.
-func (p *partition) covered(who string, offset int64, cuts int) {
-	c := &p.checks
-	if c.topic != p.topic {
-		*c = checks{topic: p.topic}
-	}
-	if offset > p.high {
-		p.w.violate("%s: commit of %d, beyond everything that was stable (%d)", who, offset, p.high)
-	}
-	surely := true // everything up to here is settled for ever
-	for i := c.verified; i < len(p.all); i++ {
-		e := p.all[i]
+	case !ours:
+		word, ok := o.adopts()
 		switch {
-		case e.topic != p.topic, e.stored, e.served && !e.due(), e.cut != 0:
-		case e.expired && e.rec.Offset < p.began: // gone before the stream began
-		case e.rec.Offset <= p.hidden: // see hide
-		case e.rec.Offset >= offset, e.born > cuts:
-			surely = false
+		case !ok:
+			w.violate("%s: %s fenced over the token %q", s.name, o.name, before)
+		case s.line.newest == nil && s.p.damage.has(rollBack): // S2 lost what was compared
+		case s.line.newest == nil || s.line.newest.topic != o.topic:
+			w.violate("%s: %s adopted the stream of another log", s.name, o.name)
 		default:
-			p.w.violate("%s: commit of %d, and offset %d is not in the stream", who, offset, e.rec.Offset)
-			return
+			w.hit("adopted")
+			o.adopting = word
 		}
-		if surely {
-			c.verified = i + 1
+	case o.flowed && !o.mine[before] && t.Generation >= o.generation && w.now-o.stopped < w.machineConfig.SessionTimeout:
+		if _, ok := o.adopts(); !ok {
+			w.violate("%s: %s fenced over %s without waiting for the group's word", s.name, o.name, before)
 		}
 	}
 }
 
-// checkCommit judges a commit when the group takes it.
-func (p *partition) checkCommit(m *process, mark offsets.Mark, meta string, cuts int) {
-	if _, ok := offsets.ParseMeta(meta); !ok {
-		p.w.violate("%s committed %s/%d without metadata", m.name, p.name, mark.Offset)
-	}
-	if p.owner != m {
-		p.w.violate("%s committed %s/%d, which is not its own", m.name, p.name, mark.Offset)
-	}
-	if mark.Offset < p.highOf {
-		p.w.violate("%s: commit of %s fell from %d to %d", m.name, p.name, p.highOf, mark.Offset)
-	}
-	p.highOf = mark.Offset
-	p.covered(m.name, mark.Offset, cuts)
-}
-
-// does looks at every action before it is carried out.
-func (w *world) does(o *owner, a handoff.Action) {
-	switch a := a.(type) {
-	case handoff.Ask:
-		w.say(o.name, "ask", int64(a.ID))
-	case handoff.Create:
-		w.say(o.name, "create", int64(a.ID))
-	case handoff.Fence:
-		w.say(o.name, "fence", int64(a.ID))
-		if o.drainBy > 0 {
-			w.violate("%s fences although it was told to let go", o.name)
-		}
-	case handoff.Read:
-		w.say(o.name, "read", int64(a.ID), int64(a.From), int64(a.Count))
-	case handoff.Range:
-		w.say(o.name, "range", int64(a.ID))
-	case handoff.EpochEnd:
-		w.say(o.name, "epoch end", int64(a.ID), int64(a.Epoch))
-	case handoff.Open:
-		w.say(o.name, "open", int64(a.Session))
-	case handoff.Send:
-		first, last, _ := a.Batch.Span()
-		w.say(o.name, "send", int64(a.Session), int64(a.Seq), int64(a.Batch.Count()), first, last)
-	case handoff.Finish:
-		w.say(o.name, "finish", int64(a.Session))
-	case handoff.Abort:
-		w.say(o.name, "abort", int64(a.Session))
-	case handoff.Pace:
-		w.say(o.name, "pace")
-	case handoff.Seek:
-		w.say(o.name, "seek", int64(a.Cut), a.Offset, int64(a.Epoch))
-	case handoff.Pause:
-		w.say(o.name, "pause")
-	case handoff.Commit:
-		w.say(o.name, "mark", a.Mark.Offset, int64(a.Mark.Epoch), int64(a.Mark.Next), a.Mark.Last)
-	case handoff.Done:
-		w.say(o.name, "done")
-	}
-}
+func (o *owner) identity() mapping.Identity { return o.id }

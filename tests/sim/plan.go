@@ -29,6 +29,8 @@ const (
 	epochUnknown
 	commitLost
 	commitAnswerLost
+	letterLost // the dead letter topic takes nothing
+	letterAnswerLost
 	weatherKinds // those above
 
 	crash
@@ -45,6 +47,10 @@ const (
 	compact
 	largeRecord // one that is cut into chunks
 	falseAlarm  // a leader that is behind calls the position out of range
+	addPartition
+	foreignCommit // somebody else commits for the group
+	learnIDs      // the brokers have topic ids from now on
+	strayAnswer   // an operator answers whatever there is, or is not
 
 	// What a promise may end at.
 	deleteStream
@@ -59,6 +65,12 @@ const (
 	bigRecord
 	tornChunk
 	rivalWar // another bridge of the same identity that fences again and again
+	rollBack // S2 loses what was appended last
+	newerFormat
+	truncateAt // at a named point
+	expireAt
+	rollBackAt
+	restore // the cluster comes back under another id, with the same log
 	kindCount
 )
 
@@ -67,9 +79,10 @@ var kindNames = [kindCount]string{
 	wrongAck: "wrong-ack", cutSession: "cut-session", cleanEOF: "clean-eof", slow: "slow",
 	status429: "status-429", status502: "status-502", status503: "status-503", status409: "status-409", denied: "denied",
 	staleTail: "stale-tail", shortPage: "short-page", kafkaErrors: "kafka-errors", epochUnknown: "epoch-unknown",
-	commitLost: "commit-lost", commitAnswerLost: "commit-answer-lost", weatherKinds: "?",
+	commitLost: "commit-lost", commitAnswerLost: "commit-answer-lost", letterLost: "letter-lost", letterAnswerLost: "letter-answer-lost", weatherKinds: "?",
 	crash: "crash", staticCrash: "static-crash", crashAt: "crash-at", staticCrashAt: "static-crash-at", pause: "pause", pauseAt: "pause-at",
 	twin: "twin", moveOne: "move", evictAlive: "evict-alive", deleteGroup: "delete-group", election: "election", compact: "compact", falseAlarm: "false-alarm", largeRecord: "large-record",
+	addPartition: "add-partition", foreignCommit: "foreign-commit", learnIDs: "learn-ids", strayAnswer: "stray-answer", rollBack: "roll-back", truncateAt: "truncate-at", expireAt: "expire-at", rollBackAt: "roll-back-at", newerFormat: "newer-format", restore: "restore",
 	deleteStream: "delete-stream", trim: "trim", foreignAppend: "foreign-append", clearToken: "clear-token",
 	changeToken: "change-token", rivalToken: "rival-token", rivalWar: "rival-war", truncate: "truncate", expire: "expire",
 	recreateTopic: "recreate-topic", bigRecord: "big-record", tornChunk: "torn-chunk",
@@ -82,11 +95,14 @@ var refusals = []struct {
 	status int
 }{{status429, 429}, {status502, 502}, {status503, 503}, {status409, 409}, {denied, 403}}
 
-// points are where a process may be hit.
+// points are where a process may be hit; the first ones every owner passes.
 var points = []string{
 	"after-ask", "after-create-sent", "after-fence-sent", "after-fence-acked", "after-read", "after-send", "after-ack",
 	"after-mark", "before-commit", "after-commit", "in-revoke", "in-drain",
+	"after-locate", "after-recall", "after-overwrite-sent", "after-overwrite", "after-letter-sent", "after-letter", "after-gap-sent", "after-gap-acked", "after-epoch", "after-range",
 }
+
+const commonPoints = 12
 
 // fault is one entry of a run's plan.
 type fault struct {
@@ -164,25 +180,15 @@ func drawPlan(seed uint64, d dice, s shape) []*fault {
 		}
 		switch f.kind {
 		case crashAt, staticCrashAt, pauseAt:
-			f.point, f.ordinal = points[d.IntN(len(points))], d.between(1, 5)
+			f.point, f.ordinal = points[d.IntN(commonPoints)], d.between(1, 5)
+			if d.chance(3) {
+				f.point, f.ordinal = points[commonPoints+d.IntN(len(points)-commonPoints)], 1
+			}
 			f.at /= 2
+		case truncateAt, expireAt, rollBackAt:
+			f.point, f.ordinal = points[d.IntN(len(points))], d.between(1, 3)
 		}
 		plan[i] = f
 	}
 	return plan
-}
-
-// focus makes every other fault one of the kind of that name.
-func (f *fault) focus(name string, s shape) {
-	if name == "" || f.index%2 > 0 {
-		return
-	}
-	for k := range kindCount {
-		if kindNames[k] != name {
-			continue
-		}
-		if f.kind, f.point = k, ""; k < weatherKinds && k != staleTail && k != epochUnknown {
-			f.lasts, f.percent, f.part = s.horizon, 40, -1
-		}
-	}
 }

@@ -5,9 +5,12 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"sort"
+	"runtime"
+	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -18,56 +21,97 @@ var (
 	seedOne  = flag.Int64("seed", -1, "replay this one seed, with its trace on stderr")
 	focus    = flag.String("focus", "", "every other fault is of this kind")
 	skip     = flag.String("skip", "", "with -seed: faults of the plan to leave out, by number: 3,17")
+	planted  = flag.String("bug", "", "plant this bug in every run")
 )
+
+// campaign is the number of runs in which every window has to occur.
+const campaign = 100_000
 
 func TestSim(t *testing.T) {
 	if *seedOne >= 0 {
 		replay(t)
 		return
 	}
-	hits, failures := Hits{}, 0
-	run := func(opt Options) {
-		opt.Hits = hits
-		if r := Run(opt); r.Failed != "" {
-			if failures++; failures <= 20 {
-				report(t, opt, r)
-			}
-		}
-	}
-	for _, opt := range onceFailed(t) {
-		run(opt)
+	options := onceFailed(t)
+	for i := range *seeds {
+		options = append(options, Options{Seed: *seedBase + uint64(i), Focus: *focus, Bug: *planted})
 	}
 	began := time.Now()
-	for i := range *seeds {
-		run(Options{Seed: *seedBase + uint64(i), Focus: *focus})
-	}
-	t.Logf("%d seeds from %d, %.0f seeds/s, %d failed", *seeds, *seedBase, float64(*seeds)/time.Since(began).Seconds(), failures)
-	var counts []string
-	for name, n := range hits {
-		counts = append(counts, fmt.Sprintf("%-40s %d", name, n))
-	}
-	sort.Strings(counts)
-	t.Log("\n" + strings.Join(counts, "\n"))
-	if *seeds >= 5000 && *focus == "" {
-		for _, name := range Windows() {
-			if hits[name] == 0 {
-				t.Errorf("never happened in %d runs, so nothing was proved about it: %s", *seeds, name)
-			}
+	hits, failed := runAll(options)
+	for i, opt := range failed {
+		if i < 20 {
+			report(t, opt)
 		}
 	}
+	t.Logf("%d seeds from %d, %.0f seeds/s on %d cores, %d failed", *seeds, *seedBase,
+		float64(len(options))/time.Since(began).Seconds(), runtime.GOMAXPROCS(0), len(failed))
+	t.Log("\n" + hits.String())
+	t.Log("\n" + hits.matrix())
+	if *seeds < 5000 || *focus != "" {
+		return
+	}
+	for _, name := range Windows(*seeds >= campaign) {
+		if hits[name] == 0 {
+			t.Errorf("never happened in %d runs, so nothing was proved about it: %s", *seeds, name)
+		}
+	}
+	for _, name := range hits.unheardOf() {
+		t.Errorf("not among the ways that a machine goes: %s", name)
+	}
+}
+
+// runAll runs worlds on all cores. Each is one goroutine's; what comes of it does
+// not depend on the others.
+func runAll(options []Options) (hits Hits, failed []Options) {
+	defer debug.SetGCPercent(debug.SetGCPercent(400))
+	var (
+		mu   sync.Mutex
+		work sync.WaitGroup
+		next int
+	)
+	hits = Hits{}
+	for range runtime.GOMAXPROCS(0) {
+		work.Go(func() {
+			own := Hits{}
+			for {
+				mu.Lock()
+				i := next
+				next++
+				mu.Unlock()
+				if i >= len(options) {
+					break
+				}
+				opt := options[i]
+				opt.Hits = own
+				if r := Run(opt); r.Failed != "" {
+					mu.Lock()
+					failed = append(failed, options[i])
+					mu.Unlock()
+				}
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			for name, n := range own {
+				hits[name] += n
+			}
+		})
+	}
+	work.Wait()
+	slices.SortStableFunc(failed, func(a, b Options) int { return int(int64(a.Seed) - int64(b.Seed)) })
+	return hits, failed
 }
 
 // replay runs one seed with its trace.
 func replay(t *testing.T) {
 	var list []int
-	for _, s := range strings.Split(*skip, ",") {
+	for s := range strings.SplitSeq(*skip, ",") {
 		if n, err := strconv.Atoi(s); err == nil {
 			list = append(list, n)
 		} else if s != "" {
 			t.Fatal(err)
 		}
 	}
-	r := Run(Options{Seed: uint64(*seedOne), Trace: os.Stderr, Skip: list, Focus: *focus})
+	r := Run(Options{Seed: uint64(*seedOne), Trace: os.Stderr, Skip: list, Focus: *focus, Bug: *planted})
 	fmt.Fprintln(os.Stderr, strings.Join(r.Plan, "\n"))
 	if r.Failed != "" {
 		t.Fatal(r.Failed)
@@ -76,17 +120,17 @@ func replay(t *testing.T) {
 
 // report tells a failure with the fewest faults that lead to one, and the line
 // that reproduces it.
-func report(t *testing.T, opt Options, r Result) {
+func report(t *testing.T, opt Options) {
 	left, small := Shrink(opt)
-	line := fmt.Sprintf("go test ./tests/sim -run 'TestSim$' -seed=%d", opt.Seed)
+	line := fmt.Sprintf("make sim SEED=%d", opt.Seed)
 	if opt.Focus != "" {
-		line += " -focus=" + opt.Focus
+		line += " FOCUS=" + opt.Focus
 	}
 	var numbers []string
 	for _, n := range left {
 		numbers = append(numbers, strconv.Itoa(n))
 	}
-	t.Errorf("seed %d: %s\n  %s\n  with few faults: %s -skip=%s\n  %s\n  %s", opt.Seed, r.Failed, line,
+	t.Errorf("seed %d: %s\n  %s\n  with few faults: %s SKIP=%s\n  %s\n  %s", opt.Seed, Run(opt).Failed, line,
 		line, strings.Join(numbers, ","), strings.Join(small.Plan, " "), small.Failed)
 }
 
@@ -114,4 +158,33 @@ func onceFailed(t *testing.T) (list []Options) {
 		list = append(list, opt)
 	}
 	return list
+}
+
+// TestDeterministic: one seed is one run, bit for bit.
+func TestDeterministic(t *testing.T) {
+	for seed := range uint64(200) {
+		a, b := Run(Options{Seed: seed}), Run(Options{Seed: seed})
+		if a.Hash != b.Hash {
+			t.Fatalf("seed %d gave the traces %x and %x", seed, a.Hash, b.Hash)
+		}
+	}
+}
+
+// TestShrink: what is left of a failing plan still fails, and nothing of it can
+// be left out.
+func TestShrink(t *testing.T) {
+	opt := Options{Bug: "blind-resend"}
+	for opt.Seed = 1; Run(opt).Failed == ""; opt.Seed++ {
+	}
+	skip, r := Shrink(opt)
+	if all := Run(opt); r.Failed == "" || len(r.Plan)+len(skip) != len(all.Plan) {
+		t.Fatalf("left out %v of %v; left %v: %q", skip, all.Plan, r.Plan, r.Failed)
+	}
+	for i := range Run(opt).Plan {
+		less := opt
+		less.Skip = append(slices.Clone(skip), i)
+		if !slices.Contains(skip, i) && Run(less).Failed != "" {
+			t.Errorf("fault %d is not needed either", i)
+		}
+	}
 }

@@ -73,13 +73,13 @@ func (o *owner) fetch() {
 		return
 	}
 	if p.topic != o.topic {
-		o.put(handoff.Trouble{Cut: c.cut, Kind: handoff.TopicRecreated, Offset: -1, Detail: "the topic was re-created"})
+		o.recreated()
 		again()
 		return
 	}
 	if c.checked != p.leader {
 		c.checked = p.leader
-		if end := p.epochEnd(c.epoch); c.epoch >= 0 && end >= 0 && end < c.offset {
+		if _, end := p.epochEnd(c.epoch); c.epoch >= 0 && end >= 0 && end < c.offset {
 			o.loss(end)
 			return
 		}
@@ -146,6 +146,7 @@ func (o *owner) hand(f handoff.Fetched) {
 type marks struct {
 	head  offsets.Mark
 	cuts  int // as the cursor's, when it was made
+	made  int // incarnation of the stream that its owner knew
 	dirty bool
 	sent  bool // a commit is under way
 }
@@ -162,7 +163,7 @@ func (o *owner) mark(m offsets.Mark, explicit bool) {
 		o.w.hit("mark-ignored-by-client")
 		return
 	}
-	o.marks.head, o.marks.cuts, o.marks.dirty = m, o.cursor.cuts, true
+	o.marks.head, o.marks.cuts, o.marks.made, o.marks.dirty = m, o.cursor.cuts, o.made, true
 	o.m.planCommits()
 }
 
@@ -193,7 +194,7 @@ func (m *process) planCommits() {
 func (o *owner) sendCommit(then func()) {
 	w, m, p := o.w, o.m, o.p
 	mark := o.marks.head
-	generation, topic, cuts := m.generation, o.topic, o.marks.cuts
+	c := commitment{mark: mark, generation: m.generation, topic: o.topic, cuts: o.marks.cuts, made: o.marks.made}
 	o.marks.sent = true
 	back := func(ok bool) {
 		if m.dead {
@@ -219,29 +220,86 @@ func (o *owner) sendCommit(then func()) {
 	case w.weather(commitLost, p):
 		w.in(up+down, func() { back(false) })
 	case w.weather(commitAnswerLost, p):
-		w.at(m.commitBy, func() { p.commitArrives(m, generation, topic, cuts, mark) })
+		w.at(m.commitBy, func() { p.commitArrives(m, c) })
 		w.in(up+down, func() { back(false) })
 	default:
 		w.at(m.commitBy, func() {
-			ok := p.commitArrives(m, generation, topic, cuts, mark)
+			ok := p.commitArrives(m, c)
 			w.in(down, func() { back(ok) })
 		})
 	}
 }
 
+// commitment is a commit on its way.
+type commitment struct {
+	mark       offsets.Mark
+	generation int64
+	topic      int
+	cuts       int // as the cursor's, when it was marked
+	made       int // incarnation of the stream that its owner knew
+	lower      bool
+}
+
+// overwrite commits a lower offset, behind what is on its way already. What was
+// marked and not committed yet is void. One whose connection breaks may land
+// much later.
+func (o *owner) overwrite(a handoff.Overwrite) {
+	w, m, p := o.w, o.m, o.p
+	o.marks.dirty = false
+	c := commitment{mark: a.Mark, generation: m.generation, topic: o.topic, cuts: o.cursor.cuts, made: o.made, lower: true}
+	failed := func() { o.answer(handoff.Overwritten{ID: a.ID, Mark: a.Mark, Err: errLost}) }
+	up, down := w.net.span(time.Millisecond, 10*time.Millisecond), w.net.span(time.Millisecond, 10*time.Millisecond)
+	m.commitBy = max(m.commitBy, w.now+up)
+	switch {
+	case w.weather(commitLost, p):
+		if w.net.chance(3) {
+			w.in(w.net.span(50*time.Millisecond, 20*time.Second), func() {
+				if p.commitArrives(m, c) {
+					w.hit("lower-commit-lands-late")
+				}
+			})
+		}
+		w.in(up+down, failed)
+	case w.weather(commitAnswerLost, p):
+		w.at(m.commitBy, func() { p.commitArrives(m, c) })
+		w.at(m.commitBy+down, failed)
+	default:
+		w.at(m.commitBy, func() {
+			ok := p.commitArrives(m, c)
+			w.in(down, func() {
+				if !ok {
+					failed()
+					return
+				}
+				if !o.done && !m.dead {
+					o.marks.head, o.marks.dirty = a.Mark, false
+				}
+				o.answer(handoff.Overwritten{ID: a.ID, Mark: a.Mark})
+			})
+		})
+	}
+}
+
 // commitArrives is the coordinator's part.
-func (p *partition) commitArrives(m *process, generation int64, topic, cuts int, mark offsets.Mark) bool {
-	w := p.w
-	if !w.group.member(m) || generation != w.group.generation || topic != p.topic {
+func (p *partition) commitArrives(m *process, c commitment) bool {
+	w, mark := p.w, c.mark
+	if c.lower && c.topic != p.topic {
+		return true // it goes by the topic's name, and is another identity's
+	}
+	if !w.group.member(m) || c.generation != w.group.generation || c.topic != p.topic {
 		w.hit("commit-rejected")
 		if p.owner != m {
 			w.hit("zombie-commit-rejected")
 		}
-		w.say(m.name, "commit rejected", int64(p.index), mark.Offset, generation)
+		w.say(m.name, "commit rejected", int64(p.index), mark.Offset, c.generation)
 		return false
 	}
 	w.say(m.name, "commit", int64(p.index), mark.Offset, int64(mark.Epoch), int64(mark.Next), mark.Last)
-	p.checkCommit(m, mark, w.bug.metadata(mark), cuts)
-	p.commit = &committed{offset: mark.Offset, epoch: mark.Epoch, meta: w.bug.metadata(mark), by: m}
+	if c.lower && p.commit != nil && mark.Offset < p.commit.offset {
+		w.hit("commit-set-back")
+		p.highOf = mark.Offset
+	}
+	p.checkCommit(m, c, w.bug.metadata(mark))
+	p.commit = &committed{offset: mark.Offset, epoch: mark.Epoch, meta: w.bug.metadata(mark), by: m, lower: c.lower}
 	return true
 }

@@ -18,13 +18,21 @@ type stream struct {
 	p    *partition
 	name string
 
-	exists bool
-	made   int // incarnation
-	recs   []stored
-	first  uint64 // first sequence number that survives trims and retention
-	token  string
-	rival  string  // the latest token of a rival
-	line   lineage // what the oracle knows of this incarnation
+	exists  bool
+	made    int // incarnation
+	recs    []stored
+	first   uint64 // first sequence number that survives trims and retention
+	token   string
+	rival   string  // the latest token of a rival
+	line    lineage // what the oracle knows of this incarnation
+	longest uint64  // how long it was before S2 lost its end
+	before  []state // by sequence number: what held before that record
+}
+
+// state is what a stream that loses its newest records falls back to.
+type state struct {
+	line  lineage
+	token string
 }
 
 type stored struct {
@@ -49,13 +57,34 @@ func (s *stream) create() {
 	}
 	s.exists = true
 	s.made++
-	s.recs, s.first, s.token = nil, 0, ""
-	s.line = lineage{durable: -1, topic: -1, hidden: -1}
+	s.recs, s.before, s.first, s.longest, s.token = nil, nil, 0, 0, ""
+	s.line = newLineage()
 }
 
 func (s *stream) remove() {
-	s.exists, s.recs, s.first, s.token = false, nil, 0, ""
-	s.line = lineage{durable: -1, topic: -1, hidden: -1}
+	s.exists, s.recs, s.before, s.first, s.token = false, nil, nil, 0, ""
+	s.line = newLineage()
+	s.p.checks = checks{}
+}
+
+// rollBack is S2 losing what was appended last: another incarnation, which
+// begins with the records below a sequence number.
+func (s *stream) rollBack(to uint64) {
+	for _, e := range s.p.all {
+		switch {
+		case e.made != s.made:
+		case e.seq >= to:
+			e.made = 0
+		default:
+			e.made = s.made + 1
+		}
+	}
+	s.longest = max(s.longest, s.tail())
+	s.made++
+	s.line, s.token = s.before[to].line, s.before[to].token
+	s.recs, s.before = s.recs[:to:to], s.before[:to:to]
+	s.first = min(s.first, to)
+	s.p.checks = checks{}
 }
 
 func (s *stream) trim(below uint64) { s.first = max(s.first, min(below, s.tail())) }
@@ -108,6 +137,7 @@ func (s *stream) append(batch []stored, c conditions) (start uint64, no *refusal
 		return 0, &refusal{status: 412, numbers: true, seq: start}
 	}
 	for i := range batch {
+		s.before = append(s.before, state{s.line, s.token})
 		batch[i].Seq = start + uint64(i)
 		if h := batch[i].Headers; len(h) == 1 && len(h[0].Name) == 0 {
 			switch string(h[0].Value) {

@@ -18,6 +18,9 @@ func (w *world) see(o *owner, ev handoff.Event) {
 		w.say(o.name, "> fetched", int64(ev.Cut), ev.Records[0].Offset, ev.Records[n-1].Offset, int64(n))
 	case handoff.Trouble:
 		w.say(o.name, "> trouble", int64(ev.Cut), int64(ev.Kind), ev.Offset)
+		if ev.Kind == handoff.DataLoss {
+			o.cutsTold, o.cutTold = o.p.cuts, ev.Offset
+		}
 	case handoff.Release:
 		w.say(o.name, "> release")
 	case handoff.Lost:
@@ -36,8 +39,30 @@ func (w *world) see(o *owner, ev handoff.Event) {
 		o.passed("after-read", ev.Err)
 	case handoff.Ranged:
 		w.say(o.name, "> ranged", int64(ev.ID), ev.Start, ev.End, failed(ev.Err))
+		o.passed("after-range", ev.Err)
 	case handoff.EpochEnded:
-		w.say(o.name, "> epoch ended", int64(ev.ID), ev.End, failed(ev.Err))
+		w.say(o.name, "> epoch ended", int64(ev.ID), int64(ev.Of), ev.End, failed(ev.Err))
+		o.passed("after-epoch", ev.Err)
+	case handoff.Located:
+		w.say(o.name, "> located", int64(ev.ID), ev.Offset, failed(ev.Err))
+		if ev.Err == nil && o.located < 0 {
+			o.located = ev.Offset
+		}
+		o.passed("after-locate", ev.Err)
+	case handoff.Recalled:
+		w.say(o.name, "> recalled", int64(ev.ID), int64(len(ev.Records)), failed(ev.Err))
+		o.passed("after-recall", ev.Err)
+	case handoff.Overwritten:
+		w.say(o.name, "> overwritten", int64(ev.ID), ev.Mark.Offset, failed(ev.Err))
+		if ev.Err == nil {
+			o.rewinding, o.setLower, o.known, o.highMark = false, true, ev.Mark.Last, ev.Mark.Offset
+		}
+		o.passed("after-overwrite", ev.Err)
+	case handoff.DeadLettered:
+		w.say(o.name, "> dead lettered", int64(ev.ID), failed(ev.Err))
+		o.passed("after-letter", ev.Err)
+	case handoff.Resume:
+		w.say(o.name, "> resume "+string(ev.Answer))
 	case handoff.Acked:
 		w.say(o.name, "> acked", int64(ev.Session), int64(ev.Start), int64(ev.End))
 		if o.newest == nil || o.newest.id != ev.Session || o.newest.gone {
@@ -45,6 +70,9 @@ func (w *world) see(o *owner, ev handoff.Event) {
 		}
 		if o.drainBy > 0 {
 			o.passed("in-drain", nil)
+		}
+		if x := o.newest; x != nil && x.acked != nil && x.acked.gap && ev.Session == x.id && ev.Start == x.acked.seq {
+			o.passed("after-gap-acked", nil)
 		}
 		o.passed("after-ack", nil)
 	case handoff.Ended:
@@ -74,17 +102,30 @@ func (o *owner) passed(point string, err error) {
 // watch looks at the machine's state after every step.
 func (w *world) watch(o *owner) {
 	s := o.machine.Status()
+	for cause, n := range s.Acquisitions {
+		if len(o.causes) <= cause {
+			o.causes = append(o.causes, 0)
+		}
+		if n > o.causes[cause] {
+			o.causes[cause] = n
+			w.hit("cause " + handoff.Cause(cause).String())
+		}
+	}
+	if s.Next > 0 && (s.Phase == "idle" || (s.Phase == "flowing" && o.phase != s.Phase && o.found)) { // it has read the stream
+		o.known, o.begun = max(o.known, s.Durable), true
+	}
 	if s.Phase == o.phase && s.Hold.Reason == o.reason {
 		return
 	}
 	w.say(o.name, o.phase+" -> "+s.Phase+" "+string(s.Hold.Reason))
 	w.note("%s", s.Hold.Detail)
 	w.hit("phase " + o.phase + " -> " + s.Phase)
-	if s.Phase == "held" && s.Hold.Reason != o.reason {
+	if s.Phase == "held" {
 		w.hit("held " + string(s.Hold.Reason))
-		if !o.mayHold(s.Hold.Reason) {
+		if !o.mayHold(s.Hold) {
 			w.violate("%s is held for no reason: %s: %s", o.name, s.Hold.Reason, s.Hold.Detail)
 		}
+		w.page(o)
 	}
 	if o.phase == "flowing" {
 		o.stopped = w.now
@@ -93,35 +134,46 @@ func (w *world) watch(o *owner) {
 	o.flowed = o.flowed || s.Phase == "flowing"
 }
 
-// mayHold: only a fault that explains a hold may lead to it.
-func (o *owner) mayHold(r handoff.Reason) bool {
-	d := o.p.damage
-	switch r {
+// mayHold: only what explains a hold may lead to it.
+func (o *owner) mayHold(h handoff.Hold) bool {
+	w, p := o.w, o.p
+	d := p.damage
+	switch h.Reason {
 	case handoff.RetentionLost:
-		return d.has(expire)
+		return o.topic != p.topic || (h.From < h.To && h.To <= p.start)
 	case handoff.Truncated:
-		return d.has(truncate) || d.has(recreateTopic)
+		return p.cuts > 0 || d.has(recreateTopic) || d.has(restore) // its epochs may be others
 	case handoff.Recreated:
-		return d.has(recreateTopic)
+		return d.has(recreateTopic) || o.outdated()
 	case handoff.ForeignIdentity:
-		return d.has(recreateTopic) || d.has(changeToken)
+		return d.has(recreateTopic) || d.has(changeToken) || d.has(restore) || o.outdated()
 	case handoff.ForeignRecord:
 		return d.has(foreignAppend)
 	case handoff.TokenCleared:
-		return d.has(clearToken) || d.has(foreignAppend)
+		return d.has(clearToken) || d.has(foreignAppend) || d.has(rollBack) // between two questions
 	case handoff.S2Behind:
-		return d.has(deleteStream)
+		return d.has(deleteStream) || d.has(rollBack)
 	case handoff.PositionUnproven:
-		return d.has(trim) || d.has(deleteStream) // between two questions
+		return d.has(trim) || d.has(deleteStream) || d.has(rollBack) // between two questions
 	case handoff.Rival:
 		return d.has(rivalWar)
 	case handoff.RecordRefused:
-		return d.has(bigRecord)
+		for _, e := range p.all {
+			if what, refused := w.policy.refuses(e); refused && e.topic == o.topic && e.rec.Offset == h.From {
+				w.hit(w.policy.name(e) + " record held")
+				return what == handoff.HoldRecord
+			}
+		}
 	case handoff.Unauthorized:
-		return o.w.hits[denied.String()] > 0
+		return w.hits[denied.String()] > 0
+	case handoff.FormatUnknown:
+		return d.has(newerFormat)
 	}
 	return false
 }
+
+// outdated: it knows its topic by no id, and others know one by now.
+func (o *owner) outdated() bool { return o.id.TopicID == [16]byte{} && o.p.id.TopicID != [16]byte{} }
 
 // settled tells whether every partition is where it should be.
 func (w *world) settled() bool { return w.unsettled() == "" }
@@ -159,6 +211,9 @@ func (p *partition) rest() error {
 		return fmt.Errorf("%s: %s is %s: %s", p.name, o.name, s.Phase, s.Trouble)
 	}
 	last := p.lastVisible()
+	if s.Phase == "flowing" && o.cursor.paused && p.end < s.Position && s.InflightBytes == 0 && p.commit != nil && p.topic == o.topic {
+		return nil // what comes next is not there yet
+	}
 	if o.cursor.paused {
 		return fmt.Errorf("%s: %s is %s, but reads nothing", p.name, o.name, s.Phase)
 	}
@@ -168,7 +223,7 @@ func (p *partition) rest() error {
 	if o.machine.Held() > 0 {
 		return fmt.Errorf("%s: %s holds what is not acknowledged", p.name, o.name)
 	}
-	if s.Phase == "flowing" && p.topic == o.topic && (p.commit == nil || p.commit.offset <= last) {
+	if s.Phase == "flowing" && p.topic == o.topic && (p.commit == nil || (p.commit.offset <= last && !p.commit.lower)) {
 		return fmt.Errorf("%s: %s has not committed %d", p.name, o.name, last+1)
 	}
 	return nil
@@ -180,6 +235,7 @@ func (w *world) final() {
 		o := p.owner.ownerOf(p)
 		s := o.machine.Status()
 		line := &p.stream.line
+		p.stream.hide()
 		if s.Phase == "held" {
 			w.hit("end held " + string(s.Hold.Reason))
 			continue
@@ -189,8 +245,18 @@ func (w *world) final() {
 			w.violate("%s: %s goes on with a topic that is gone", p.name, o.name)
 		}
 		held := line.begun && line.topic == p.topic
-		if p.damage.has(deleteStream) && p.allStored() {
-			// Nothing has come since the stream was deleted, so its owner has
+		wants := func(e *entry) bool {
+			first := line.first
+			if !held {
+				first = p.began
+			}
+			if !held && w.policy.Start.From == handoff.FromOffset && !o.fresh {
+				first = max(first, w.policy.Start.Offset) // it waits there
+			}
+			return e.due() && e.rec.Offset < p.stable && e.rec.Offset > line.hidden && e.rec.Offset >= first && !(held && line.names(e.rec.Offset))
+		}
+		if (p.damage.has(deleteStream) || p.damage.has(rollBack)) && p.allStored(wants, o.known) {
+			// Nothing has come since S2 lost something, so its owner has
 			// not looked; a zombie may have begun another one meanwhile.
 			w.hit("end deleted and not noticed")
 			continue
@@ -202,32 +268,30 @@ func (w *world) final() {
 			continue
 		}
 		for _, e := range p.log {
-			if !e.due() || e.rec.Offset >= p.stable || e.rec.Offset <= line.hidden {
-				continue
-			}
-			if !held || !p.stream.exists || e.rec.Offset > line.durable || !e.stored {
+			if wants(e) && (!held || !p.stream.exists || e.made != p.stream.made) {
 				w.violate("%s: offset %d is not in the stream at the end (complete up to %d), and %s is %s", p.name, e.rec.Offset, line.durable, o.name, s.Phase)
 				return
 			}
 		}
 		// (One that is idle has not looked: the next record makes it.)
-		if held && line.last != nil && line.last.cut != 0 && s.Phase != "idle" {
+		if last := line.last; held && last != nil && last.cut != 0 && !p.stream.excused(last) && s.Phase != "idle" {
 			w.violate("%s: the stream ends with offset %d, which Kafka has no more, and %s is %s", p.name, line.last.rec.Offset, o.name, s.Phase)
 		}
 		// What retention took must have been copied before; again, one that is
 		// idle has not looked.
 		for _, e := range p.all {
-			if e.topic == p.topic && e.due() && e.expired && e.cut == 0 && !e.stored && held && e.rec.Offset >= line.first && e.rec.Offset > line.hidden && s.Phase != "idle" {
+			if e.topic == p.topic && held && e.expired && e.cut == 0 && !e.stored && wants(e) && s.Phase != "idle" {
 				w.violate("%s: offset %d was lost in silence", p.name, e.rec.Offset)
 			}
 		}
 	}
 }
 
-// allStored: everything that Kafka has was in a stream once.
-func (p *partition) allStored() bool {
+// allStored: everything of Kafka's log that is wanted, from behind an offset on,
+// was in a stream once, or was named there.
+func (p *partition) allStored(wants func(*entry) bool, behind int64) bool {
 	for _, e := range p.log {
-		if e.due() && e.rec.Offset < p.stable && !e.stored {
+		if wants(e) && !e.stored && !p.named.names(e.rec.Offset) && e.rec.Offset > behind {
 			return false
 		}
 	}

@@ -24,7 +24,7 @@ func (p *partition) produce(d dice, left int, until time.Duration) {
 		if d.chance(2) {
 			p.endTxn(d)
 		}
-	case d.chance(6):
+	case d.chance(6), p.w.policy.transactional:
 		p.txn, p.txnAt = true, len(p.log)
 		for range n {
 			p.append(p.record(d), data)

@@ -3,6 +3,7 @@ package sim
 import (
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"kafka-s2-bridge/handoff"
@@ -14,6 +15,9 @@ type world struct {
 	seed          uint64
 	dice          dice // of the world's own course
 	net           dice // of the network
+	people        dice // of the operators
+	policy        policy
+	restored      int // times that the cluster came back under another id
 	trace         trace
 	shape         shape
 	plan          []*fault
@@ -84,7 +88,14 @@ func (m *process) at(point string, p *partition) (dead bool) {
 		w.say("fault", f.String()+" strikes "+m.name)
 		w.hit(f.kind.String())
 		w.hit("struck " + point)
-		w.hurt(m, f)
+		switch base := map[kind]kind{truncateAt: truncate, expireAt: expire, rollBackAt: rollBack}[f.kind]; base {
+		case 0:
+			w.hurt(m, f)
+		default:
+			if w.hurtWorld(&fault{kind: base, part: f.part}, p, p.stream, f.dice) {
+				p.damage.mark(base)
+			}
+		}
 		return m.dead
 	}
 	return m.dead
@@ -103,9 +114,9 @@ type Options struct {
 	Seed  uint64
 	Trace io.Writer // nil: not written
 	Skip  []int     // faults of the plan to leave out
-	Bug   string    // a planted bug, "" none
-	Focus string    // every other fault of the plan is of this kind, "" none
-	Hits  Hits      // counted into
+	Bug   string    // a planted bug (Bugs), "" none
+	Focus string    // what the run is full of, "" nothing: see focus.go
+	Hits  Hits      // counted into, if not nil
 }
 
 // Result is how a run ended.
@@ -132,50 +143,60 @@ func Run(opt Options) (r Result) {
 			r.Failed = fmt.Sprintf("at %.6fs: panic: %v", w.now.Seconds(), p)
 		}
 		r.Hash = w.trace.hash
+		for name, n := range w.hits {
+			if opt.Hits != nil {
+				opt.Hits[name] += n
+			}
+		}
 	}()
 	w.live()
 	r.Failed, r.Took = w.broken, w.now-w.shape.horizon
 	return r
 }
 
-// Shrink leaves out what a failing run does not need to fail, one fault after
-// the other, and gives the numbers of those left out.
+// Shrink leaves out what a failing run does not need to fail: halves of the plan
+// first, then ever smaller parts, at last each fault alone. It gives the numbers
+// of those left out.
 func Shrink(opt Options) (skip []int, r Result) {
 	r = Run(opt)
+	var left []int // faults that are still in the plan
 	for i := range r.Plan {
-		less := opt
-		less.Skip = append(append([]int(nil), skip...), i)
-		if contains(skip, i) {
-			continue
+		left = append(left, i)
+	}
+	skip = opt.Skip
+	for size := max(len(left)/2, 1); ; size /= 2 {
+		for i := 0; i < len(left); {
+			part := left[i:min(i+size, len(left))]
+			less := opt
+			less.Skip = append(slices.Clone(skip), part...)
+			if s := Run(less); s.Failed != "" {
+				skip, r = less.Skip, s
+				left = slices.Delete(left, i, i+len(part))
+			} else {
+				i += len(part)
+			}
 		}
-		if s := Run(less); s.Failed != "" {
-			skip, r = less.Skip, s
+		if size <= 1 {
+			return skip, r
 		}
 	}
-	return skip, r
 }
 
 func newWorld(opt Options) *world {
-	w := &world{seed: opt.Seed, dice: newDice(opt.Seed, 1), net: newDice(opt.Seed, 2), hits: opt.Hits, bug: bug{name: opt.Bug}}
-	if w.hits == nil {
-		w.hits = Hits{}
-	}
+	w := &world{seed: opt.Seed, dice: newDice(opt.Seed, 1), net: newDice(opt.Seed, 2), people: newDice(opt.Seed, 5), hits: Hits{}, bug: bug{name: opt.Bug}}
 	w.trace = trace{hash: fnvOffset, out: opt.Trace}
 	d := newDice(opt.Seed, 3)
 	w.shape = drawShape(d)
-	plan := drawPlan(opt.Seed, d, w.shape)
-	for _, f := range plan {
-		f.focus(opt.Focus, w.shape)
-		if !contains(opt.Skip, f.index) {
-			w.plan = append(w.plan, f)
-		}
-	}
+	w.policy = drawPolicy(newDice(opt.Seed, 4))
+	w.plan = drawPlan(opt.Seed, d, w.shape)
+	w.focus(opt.Focus)
+	w.plan = slices.DeleteFunc(w.plan, func(f *fault) bool { return slices.Contains(opt.Skip, f.index) })
 	w.machineConfig = handoff.Config{
-		Group: "sim", Bridge: "sim",
+		Group: "sim", Bridge: "sim", Packer: w.policy.packer, Policy: w.policy.Policy,
 		MaxInflightBytes: 1 << d.between(8, 20), MaxInflightBatches: d.between(1, 6),
 		Linger: d.span(0, 30*time.Millisecond), AckTimeout: d.span(2*time.Second, 5*time.Second),
 		IdleClose: d.span(time.Second, 10*time.Second), SessionTimeout: d.span(6*time.Second, 12*time.Second),
-		BackoffMin: 100 * time.Millisecond, BackoffMax: 5 * time.Second, Paced: d.chance(4),
+		BackoffMin: 100 * time.Millisecond, BackoffMax: 5 * time.Second, Paced: d.chance(4), Defect: handoff.Defect(opt.Bug),
 	}
 	w.far = []time.Duration{2 * time.Millisecond, 6 * time.Millisecond, 40 * time.Millisecond, 300 * time.Millisecond}[d.IntN(4)]
 	w.group = &group{w: w}
@@ -185,24 +206,15 @@ func newWorld(opt Options) *world {
 	return w
 }
 
-func contains(list []int, n int) bool {
-	for _, m := range list {
-		if m == n {
-			return true
-		}
-	}
-	return false
-}
-
 // live runs the world: producers and faults until the horizon, then whatever is
 // still on its way, then calm, until everything is where it should be.
 func (w *world) live() {
+	w.note("policy %+v", w.policy)
 	for slot := range w.shape.processes {
 		w.in(w.dice.span(0, 2*time.Second), func() { w.group.join(w.start(slot)) })
 	}
 	for i, p := range w.partitions {
-		d := newDice(w.seed, 10+uint64(i))
-		w.in(d.span(0, 3*time.Second), func() { p.produce(d, w.shape.records, w.shape.horizon*3/4) })
+		p.begin(newDice(w.seed, 10+uint64(i)))
 	}
 	for _, f := range w.plan {
 		w.at(f.at, func() { w.strike(f) })
@@ -225,6 +237,12 @@ func (w *world) live() {
 	if w.broken == "" {
 		w.final()
 	}
+}
+
+// begin gives a partition its past, and its producers.
+func (p *partition) begin(d dice) {
+	p.past(d)
+	p.w.in(d.span(0, 3*time.Second), func() { p.produce(d, p.w.shape.records, p.w.shape.horizon*3/4) })
 }
 
 // patience is how long after the last fault everything must be well: late
