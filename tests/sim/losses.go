@@ -62,7 +62,7 @@ func (s *stream) gapped(o *owner, token string, g *mapping.Gap) {
 		w.violate("%s: %s gave up offsets from %d on, and the stream has %d", s.name, o.name, g.From, line.durable)
 	}
 	var leave *word
-	ok := true
+	var ok bool
 	switch g.Reason {
 	case mapping.ReasonTruncation:
 		s.cutBack(o, g)
