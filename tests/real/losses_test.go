@@ -273,7 +273,8 @@ func TestLosses(t *testing.T) {
 	l.s2do("fence", "orders/3", "")
 	l.s2do("delete-stream", "orders/4")
 	l.must(l.run.Child().Signal(syscall.SIGSTOP))
-	l.produce("orders", 1, 5) // a fetch that waited may bring this one
+	l.produce("orders", 1, 5)     // a fetch that waited may bring this one
+	<-time.After(3 * time.Second) // it is answered within half a second; the next one is not sent before SIGCONT
 	l.produce("orders", 49, 5)
 	l.keep("orders")
 	l.deleteRecords("orders", 5, 140)
