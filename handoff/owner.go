@@ -199,6 +199,7 @@ func (o *Owner) open() {
 
 // take puts one event into the machine's terms.
 func (o *Owner) take(ev Event) {
+	crashOn(ev)
 	switch ev := ev.(type) {
 	case fetch:
 		o.fetched(ev)
@@ -295,12 +296,14 @@ func (o *Owner) step(ev Event) {
 	o.status = status
 	o.mu.Unlock()
 	o.report.status(now, status)
+	crashDraining(o)
 }
 
 // carryOut does what the machine says, in order. True: an append was permitted
 // at once.
 func (o *Owner) carryOut(now time.Duration, actions []Action) (paced bool) {
 	for _, a := range actions {
+		crashBefore(a)
 		switch a := a.(type) {
 		case Send:
 			o.report.sent(now)
@@ -334,6 +337,7 @@ func (o *Owner) carryOut(now time.Duration, actions []Action) (paced bool) {
 		default:
 			o.request(a)
 		}
+		crashAfter(a)
 	}
 	return paced
 }

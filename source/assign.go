@@ -34,7 +34,10 @@ func (s *Source) assigned(_ context.Context, client *kgo.Client, added map[strin
 	s.health.group = "" // also where the group has nothing for us
 	member, _ := client.GroupMetadata()
 	for _, p := range s.parts {
-		p.member = member // what is not revoked by now is ours under this id too
+		// What is not revoked by now is ours under this id too. But who had it in
+		// between may have committed what is behind our marks.
+		p.doubted = p.doubted || p.unsaved && p.member != member
+		p.member = member
 	}
 	for topic, partitions := range added {
 		for _, n := range partitions {

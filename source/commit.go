@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"kafka-s2-bridge/handoff"
 	"kafka-s2-bridge/offsets"
 )
 
@@ -31,7 +33,7 @@ func (s *Source) mark(p *partition, m offsets.Mark, explicit bool) {
 	} else {
 		p.marks = append(p.marks, m)
 	}
-	p.unsaved = true
+	p.unsaved, p.doubted = true, false // an ack under our token: nobody is ahead
 	if explicit {
 		s.hurry(p)
 	}
@@ -114,7 +116,7 @@ func (s *Source) attach(req *kmsg.OffsetCommitRequest) error {
 		kept := t.Partitions[:0]
 		for _, rp := range t.Partitions {
 			p := s.parts[key{t.Topic, rp.Partition}]
-			if p == nil || p.gone || p.member != req.MemberID {
+			if p == nil || p.gone || p.doubted || p.member != req.MemberID {
 				continue // or lost meanwhile: somebody else commits it (revoked)
 			}
 			if meta, ok := p.metaOf(rp.Offset); ok {
@@ -129,6 +131,7 @@ func (s *Source) attach(req *kmsg.OffsetCommitRequest) error {
 	if req.Topics = topics; len(topics) == 0 {
 		return errNothingToCommit
 	}
+	handoff.CrashPoint("before-commit")
 	return nil
 }
 
@@ -163,6 +166,7 @@ func (s *Source) committed(_ *kgo.Client, req *kmsg.OffsetCommitRequest, resp *k
 		s.log.Warn("commit of offsets failed; it is tried again with the next", "error", err)
 		return
 	}
+	handoff.CrashPoint("after-commit")
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for k, a := range answers(req, resp) {
@@ -215,4 +219,37 @@ func put[V any](m map[string]map[int32]V, k key, v V) map[string]map[int32]V {
 	}
 	m[k.topic][k.partition] = v
 	return m
+}
+
+// settleDoubts asks where the group stands with what we marked before we were
+// out of it for a while: what others have committed since is not set back.
+func (s *Source) settleDoubts(ctx context.Context) {
+	s.mu.Lock()
+	var doubted []*partition
+	for _, p := range s.parts {
+		if p.doubted {
+			doubted = append(doubted, p)
+		}
+	}
+	s.mu.Unlock()
+	if len(doubted) == 0 {
+		return
+	}
+	committed, err := kadm.NewClient(s.client).FetchOffsets(ctx, s.cfg.Group)
+	if err != nil {
+		return // the next look asks again
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, p := range doubted {
+		at, known := committed.Lookup(p.key.topic, p.key.partition)
+		switch n := len(p.marks); {
+		case s.parts[p.key] != p || !p.doubted || known && at.Err != nil:
+		case known && n > 0 && at.At >= p.marks[n-1].Offset:
+			p.marks, p.unsaved, p.doubted = nil, false, false
+		default:
+			p.doubted = false
+			s.hurry(p)
+		}
+	}
 }

@@ -45,6 +45,7 @@ type partition struct {
 	held     int            // bytes between fetch and ack
 	marks    []offsets.Mark // the last one is the position; what is committed already is forgotten
 	unsaved  bool           // Kafka has not confirmed the last mark
+	doubted  bool           // somebody else may have committed a higher one since: we were out of the group
 	urgent   bool           // in Source.urgent
 	overdue  int64          // the last mark when the watch looked before, if it was unsaved
 

@@ -81,8 +81,8 @@ func TestRetentionPassedThePosition(t *testing.T) {
 	if c := w.committed("orders", 0); c.Offset != 30 {
 		t.Errorf("the commit moved to %d", c.Offset)
 	}
-	if ok, why := m.Ready(); ok || !contains(why, "orders/0 is held (retention-lost)") {
-		t.Errorf("ready %v: %v", ok, why)
+	if ok, why := m.Ready(); !ok { // Status tells of holds
+		t.Errorf("not ready: %v", why)
 	}
 }
 
@@ -241,9 +241,6 @@ func TestATopicThatWasCreatedAnewIsHeld(t *testing.T) {
 			w.wantCopied("other", 0, 0, 5)
 			w.wantQuietTopic("orders", "other")
 			w.wantCopied("orders", 0, 0, 10)
-			if ok, why := m.Ready(); ok || !contains(why, "topic-recreated") {
-				t.Errorf("ready %v: %v", ok, why)
-			}
 		})
 	}
 }

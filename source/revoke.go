@@ -33,7 +33,7 @@ func (s *Source) revoked(ctx context.Context, client *kgo.Client, gone map[strin
 	saving, cancel := context.WithTimeout(s.commits, 10*time.Second)
 	defer cancel()
 	s.mu.Lock()
-	last := lastMarks(s.partitionsOf(gone), func(p *partition) bool { return p.unsaved && !p.gone })
+	last := lastMarks(s.partitionsOf(gone), func(p *partition) bool { return p.unsaved && !p.gone && !p.doubted })
 	s.mu.Unlock()
 	s.client.CommitOffsetsSync(saving, last, s.committed)
 	s.drop(gone)
@@ -63,6 +63,7 @@ func (s *Source) released(set map[string][]int32) []*handoff.Owner {
 	owners := s.ownersOf(set)
 	for _, o := range owners {
 		o.Release(s.cfg.Drain)
+		handoff.CrashPoint("in-revoke")
 	}
 	return owners
 }

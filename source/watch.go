@@ -71,6 +71,7 @@ type sight struct {
 func (s *Source) look(parent context.Context) {
 	ctx, cancel := context.WithTimeout(parent, lookTimeout)
 	defer cancel()
+	s.settleDoubts(ctx)
 	var v sight
 	assigned := s.topics()
 	v.ends, v.endsErr = s.listEnds(ctx, assigned)
@@ -262,7 +263,8 @@ func (s *Source) watched(assigned []string) iter.Seq[string] {
 	return maps.Keys(set)
 }
 
-// Ready says whether everything that should flow does, and if not, why.
+// Ready says whether everything flows that could, and if not, why. Partitions that
+// are held are not among the reasons: they wait for somebody, and Status lists them.
 func (s *Source) Ready() (ok bool, reasons []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -278,10 +280,7 @@ func (s *Source) Ready() (ok bool, reasons []string) {
 		reasons = append(reasons, fmt.Sprintf("%s/%d cannot be fetched: %s", k.topic, k.partition, why))
 	}
 	for _, p := range s.status() {
-		switch {
-		case p.Hold.Reason != "":
-			reasons = append(reasons, fmt.Sprintf("%s/%d is held (%s): %s", p.Topic, p.Partition, p.Hold.Reason, p.Hold.Detail))
-		case p.Trouble != "":
+		if p.Trouble != "" && p.Hold.Reason == "" {
 			reasons = append(reasons, fmt.Sprintf("%s/%d is not writing: %s", p.Topic, p.Partition, p.Trouble))
 		}
 	}

@@ -46,6 +46,7 @@ type world struct {
 
 func newWorld(t *testing.T, opts ...kfake.Opt) *world {
 	t.Helper()
+	t.Parallel()
 	opts = append([]kfake.Opt{kfake.NumBrokers(1), kfake.GroupMinSessionTimeout(time.Second), kfake.ClusterID("cluster")}, opts...)
 	w := &world{t: t, s2: s2mem.Start(t, s2mem.Options{})}
 	w.commits = newCommitLog(w)
