@@ -64,6 +64,8 @@ func (c *Client) sentence(err error) string {
 	switch {
 	case errors.Is(err, context.Canceled):
 		return "the check of S2 was interrupted"
+	case c.spoke.Load() && (errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)):
+		return fmt.Sprintf("S2 at %s closed the connection (%s): it is tried again; check that S2 runs if it stays so", where, said)
 	case otherProtocol(err, said):
 		return fmt.Sprintf("%s does not speak HTTP/2 as the endpoint promises (%s): "+
 			"check http:// against https:// and the port, and that a proxy in between passes HTTP/2", where, said)

@@ -156,6 +156,25 @@ func TestTLSFilesAreReadAtStart(t *testing.T) {
 	}
 }
 
+// A server that went away in the middle of an answer is not one of another kind.
+func TestCheckOfAServerThatGoesAway(t *testing.T) {
+	answers := 0
+	c := newClient(t, Config{Endpoint: serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		if answers++; answers == 1 {
+			http.Error(w, "not yet", http.StatusServiceUnavailable)
+			return
+		}
+		w.Header().Set("content-length", "100")
+		w.WriteHeader(http.StatusOK)
+	})})
+	if err := c.Check(deadline(t)); err == nil || !strings.Contains(err.Error(), "503") {
+		t.Fatal(err)
+	}
+	if err := c.Check(deadline(t)); err == nil || !strings.Contains(err.Error(), "closed the connection") || strings.Contains(err.Error(), "HTTP/2") {
+		t.Error(err)
+	}
+}
+
 // Every way of being set up wrongly gets a sentence that says what to do.
 func TestCheckSentences(t *testing.T) {
 	a := newAuthority(t)

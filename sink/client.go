@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/url"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -29,6 +30,7 @@ type Client struct {
 	governor    *Governor
 	metrics     *Metrics
 	logger      *slog.Logger
+	spoke       atomic.Bool // somebody answered in HTTP/2 once
 
 	mu       sync.Mutex
 	closed   bool
@@ -203,6 +205,7 @@ func (c *Client) exchange(ctx context.Context, q call) (int, []byte, error) {
 	if resp.ProtoMajor != 2 {
 		return 0, nil, errHTTP1
 	}
+	c.spoke.Store(true)
 	good := resp.StatusCode == http.StatusOK || resp.StatusCode == q.also
 	limit := int64(maxAnswerBody)
 	if !good {

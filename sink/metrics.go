@@ -25,8 +25,8 @@ const (
 //	kafka_s2_bridge_s2_connections_replaced_total  paths that were suspected dead
 //	kafka_s2_bridge_s2_sessions_open               append sessions open now
 //
-// op is tail, question (for the fencing token), fence, read, create, list or
-// session. outcome is ok, not_found, condition (412), denied, throttled,
+// op is tail, question (for the fencing token), fence, read, create, list,
+// settings or session. outcome is ok, not_found, condition (412), denied, throttled,
 // rejected (any other 4xx), server_error, no_answer or closed (by us).
 type Metrics struct {
 	requests *prometheus.CounterVec

@@ -7,14 +7,15 @@ import (
 	"strings"
 	"time"
 
+	"kafka-s2-bridge/handoff"
 	"kafka-s2-bridge/mapping"
 )
 
-// What is missing without a gap marker.
-const (
-	reasonLegal       = "compacted or transactional"
-	reasonUnexplained = "unexplained"
-)
+// What is missing without a gap marker. The first has the name that metrics give
+// it.
+var reasonLegal = handoff.MissingLegal.String()
+
+const reasonUnexplained = "unexplained"
 
 // missing is a range of offsets that are not in the stream.
 type missing struct {
@@ -56,7 +57,7 @@ func (a *account) take(s mapping.Stored, e mapping.Entry) (out []missing) {
 	if a.known && begins > a.through+1 {
 		out = append(out, missing{a.through + 1, begins, reason, nil, s.Seq})
 	}
-	if g := e.Gap; e.Kind == mapping.GapMark {
+	if g := e.Gap; e.Kind == mapping.GapMark && g.From < g.To { // an empty one says where an adopted stream goes on
 		out = append(out, missing{g.From, g.To, g.Reason, &g.At, s.Seq})
 	}
 	if !a.known || through > a.through {

@@ -33,14 +33,14 @@ const holes = `s2://s2mem-basin/orders/3
 total  refused: 2 offsets in 2 gaps; retention: 10 offsets in 1 gap; truncation: 6 offsets in 1 gap
 `
 
-const holesAsJSON = `{"stream":"orders/3","from":7,"to":9,"offsets":2,"reason":"compacted or transactional","seq":4}
+const holesAsJSON = `{"stream":"orders/3","from":7,"to":9,"offsets":2,"reason":"compacted_or_transactional","seq":4}
 {"stream":"orders/3","from":10,"to":20,"offsets":10,"reason":"retention","at":1764000000000,"seq":5}
-{"stream":"orders/3","from":20,"to":22,"offsets":2,"reason":"compacted or transactional","seq":6}
+{"stream":"orders/3","from":20,"to":22,"offsets":2,"reason":"compacted_or_transactional","seq":6}
 {"stream":"orders/3","from":22,"to":23,"offsets":1,"reason":"refused","at":1764000000000,"seq":6}
-{"stream":"orders/3","from":23,"to":30,"offsets":7,"reason":"compacted or transactional","seq":12}
+{"stream":"orders/3","from":23,"to":30,"offsets":7,"reason":"compacted_or_transactional","seq":12}
 {"stream":"orders/3","from":25,"to":31,"offsets":6,"reason":"truncation","at":1764000000000,"seq":13}
 {"stream":"orders/3","from":31,"to":32,"offsets":1,"reason":"refused","at":1764000000000,"seq":14}
-{"stream":"orders/3","totals":{"compacted or transactional":{"gaps":3,"offsets":11},"refused":{"gaps":2,"offsets":2},"retention":{"gaps":1,"offsets":10},"truncation":{"gaps":1,"offsets":6}}}
+{"stream":"orders/3","totals":{"compacted_or_transactional":{"gaps":3,"offsets":11},"refused":{"gaps":2,"offsets":2},"retention":{"gaps":1,"offsets":10},"truncation":{"gaps":1,"offsets":6}}}
 `
 
 func TestGaps(t *testing.T) {
@@ -49,9 +49,19 @@ func TestGaps(t *testing.T) {
 	r.want(exitDone, holesAsJSON, "", "gaps", "--all", "--json")
 	got := r.run("gaps", "--all")
 	if lines := strings.Split(got.out, "\n"); got.code != exitDone || len(lines) != 11 ||
-		lines[2] != "           7            9         2  compacted or transactional -                         4" {
+		lines[2] != "           7            9         2  compacted_or_transactional -                         4" {
 		t.Errorf("%s", got.out)
 	}
+}
+
+// An empty marker says where an adopted stream goes on: nothing is missing.
+func TestGapsOfAnAdoptedStream(t *testing.T) {
+	r := newReel(t, "orders/3")
+	r.take(0)
+	r.data(plain(0)...)
+	r.take(1)
+	r.append(gap(1, 1, mapping.ReasonOperator))
+	r.want(exitDone, "s2://s2mem-basin/orders/3\nno gaps\n", "", "gaps")
 }
 
 func TestGapsUnexplained(t *testing.T) {

@@ -138,7 +138,7 @@ func TestHealthCommand(t *testing.T) {
 
 func TestPortInUse(t *testing.T) {
 	e := startEndpoint(t, readiness(nil))
-	_, err := listenHTTP(t.Context(), e.Addr(), prometheus.NewRegistry(), readiness(nil), slog.New(slog.DiscardHandler), nil)
+	_, err := listenHTTP(t.Context(), e.Addr(), prometheus.NewRegistry(), readiness(nil), slog.New(slog.DiscardHandler), redactor{})
 	if err == nil || !strings.Contains(err.Error(), "http.listen") || !strings.Contains(err.Error(), "address already in use") {
 		t.Errorf("%v", err)
 	}
@@ -148,7 +148,7 @@ func TestPortInUse(t *testing.T) {
 func TestCloseCutsWhoHangs(t *testing.T) {
 	entered := make(chan struct{})
 	blocked := hanging{entered: entered, release: make(chan struct{})}
-	e, err := listenHTTP(t.Context(), "127.0.0.1:0", prometheus.NewRegistry(), blocked, slog.New(slog.DiscardHandler), nil)
+	e, err := listenHTTP(t.Context(), "127.0.0.1:0", prometheus.NewRegistry(), blocked, slog.New(slog.DiscardHandler), redactor{})
 	if err != nil {
 		t.Fatal(err)
 	}

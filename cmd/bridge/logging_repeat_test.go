@@ -81,7 +81,7 @@ func TestRepeatsForget(t *testing.T) {
 func TestLoggerShowsEveryWarningOnlyForDebugging(t *testing.T) {
 	for level, want := range map[string]int{"debug": 3, "info": 1, "warn": 1} {
 		var out bytes.Buffer
-		log := newLogger(&out, LogConfig{Level: level, Format: "text"}, nil)
+		log := newLogger(&out, LogConfig{Level: level, Format: "text"}, redactor{})
 		for range 3 {
 			log.Warn("no answer")
 		}

@@ -102,7 +102,7 @@ func TestEveryCommandHasExamples(t *testing.T) {
 // A failure of the bridge itself is 1, not 2: supervisors restart on it.
 func TestRunFailure(t *testing.T) {
 	t.Setenv("S2_ACCESS_TOKEN", "token")
-	cmd := newRunCommand(func(context.Context, Config, *slog.Logger) error { return os.ErrDeadlineExceeded })
+	cmd := newRunCommand(func(context.Context, Config, *slog.Logger, redactor) error { return os.ErrDeadlineExceeded })
 	cmd.SetArgs([]string{"-c", exampleFile})
 	var errout bytes.Buffer
 	cmd.SetErr(&errout)

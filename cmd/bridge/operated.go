@@ -19,7 +19,7 @@ func (b *process) Ready() (ok bool, reasons []string) {
 		reasons = append(reasons, "the consumer group is about to be joined")
 	} else {
 		_, reasons = src.Ready()
-		reasons = withAnswers(reasons, b.Partitions())
+		reasons = append(reasons, holdsAmong(b.Partitions())...)
 	}
 	if trouble := b.s2.Trouble(); trouble != "" {
 		reasons = append(reasons, trouble)
@@ -27,19 +27,13 @@ func (b *process) Ready() (ok bool, reasons []string) {
 	return len(reasons) == 0, reasons
 }
 
-// withAnswers adds to the reasons that are holds what can be done about them, and
+// holdsAmong tells of the partitions that are held, what can be done about it, and
 // what to type.
-func withAnswers(reasons []string, list []partition) []string {
-	held := map[string]partition{}
+func holdsAmong(list []partition) (reasons []string) {
 	for _, p := range list {
 		if p.Reason != "" {
-			held[p.id()] = p
-		}
-	}
-	for i, reason := range reasons {
-		id, rest, _ := strings.Cut(reason, " ")
-		if p, ok := held[id]; ok && strings.HasPrefix(rest, "is held ("+p.Reason+")") {
-			reasons[i] = fmt.Sprintf("%s. %s To answer: %s", strings.TrimSuffix(reason, "."), p.Next, howToResume(id, p.Accepts))
+			reasons = append(reasons, fmt.Sprintf("%s is held (%s): %s. %s To answer: %s",
+				p.id(), p.Reason, strings.TrimSuffix(p.Detail, "."), p.Next, howToResume(p.id(), p.Accepts)))
 		}
 	}
 	return reasons

@@ -136,7 +136,7 @@ type basin struct {
 func (p *place) open() (*basin, redactor, error) {
 	cfg, err := p.load(os.Environ())
 	if err != nil {
-		return nil, nil, &exitError{exitUsage, err}
+		return nil, redactor{}, &exitError{exitUsage, err}
 	}
 	hide := cfg.redactor()
 	sc := sinkConfig(cfg, nil, nil)
@@ -144,7 +144,7 @@ func (p *place) open() (*basin, redactor, error) {
 	sc.RequestTimeout = max(sc.RequestTimeout, readTimeout)
 	client, err := sink.New(sc)
 	if err != nil {
-		return nil, nil, &exitError{exitUsage, hide.wrap(err)}
+		return nil, redactor{}, &exitError{exitUsage, hide.wrap(err)}
 	}
 	b := &basin{Client: client, name: cfg.S2.Basin, endpoint: cfg.S2.Endpoint}
 	if b.endpoint == "" {
@@ -152,7 +152,7 @@ func (p *place) open() (*basin, redactor, error) {
 	}
 	if b.names, err = mapping.ParseTemplate(cfg.Stream.Name); err != nil {
 		client.Close()
-		return nil, nil, &exitError{exitUsage, fmt.Errorf("stream.name: %w", err)}
+		return nil, redactor{}, &exitError{exitUsage, fmt.Errorf("stream.name: %w", err)}
 	}
 	return b, hide, nil
 }

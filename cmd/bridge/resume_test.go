@@ -169,7 +169,7 @@ func TestAskingAStranger(t *testing.T) {
 	status, text := http.StatusNotFound, "404 page not found"
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodGet && status == http.StatusForbidden {
-			servePartitions(threePartitions(), nil)(w, r)
+			servePartitions(threePartitions(), redactor{})(w, r)
 			return
 		}
 		w.WriteHeader(status)

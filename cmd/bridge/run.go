@@ -10,7 +10,7 @@ import (
 
 // bridgeFunc is the body of `bridge run`: it bridges until ctx ends, then
 // drains and returns nil. An error means that it could not start or go on.
-type bridgeFunc func(ctx context.Context, cfg Config, log *slog.Logger) error
+type bridgeFunc func(ctx context.Context, cfg Config, log *slog.Logger, hide redactor) error
 
 func newRunCommand(bridge bridgeFunc) *cobra.Command {
 	var file string
@@ -39,7 +39,7 @@ them can be set in the environment instead: kafka.group is BRIDGE_KAFKA__GROUP.`
 				log.Info("draining; a second signal ends the bridge at once", "cause", cause, "at_most", cfg.Drain.Timeout)
 			})
 			defer release()
-			return hide.wrap(bridge(ctx, cfg, log))
+			return hide.wrap(bridge(ctx, cfg, log, hide))
 		}),
 	}
 	cmd.Flags().StringVarP(&file, "config", "c", "", "configuration file in TOML; without it only the environment is read")

@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"strings"
+	"sync"
 )
 
 const redacted = "[redacted]"
@@ -36,8 +38,16 @@ func (s Secret) LogValue() slog.Value         { return slog.StringValue(s.String
 
 // redactor takes known secrets out of text. It is the second line of defence:
 // the first is that secrets are never put into a message; but errors also come
-// from libraries and servers, which may quote what they were sent.
-type redactor []string
+// from libraries and servers, which may quote what they were sent. Its copies
+// learn together. The zero value knows none.
+type redactor struct {
+	known *knownSecrets
+}
+
+type knownSecrets struct {
+	mu   sync.RWMutex
+	list []string
+}
 
 // leastRedacted is the shortest secret that is looked for in text, in bytes.
 // Anything shorter would take ordinary words out of the log, and tell by the
@@ -45,17 +55,32 @@ type redactor []string
 const leastRedacted = 8
 
 func newRedactor(secrets ...Secret) redactor {
-	var r redactor
+	r := redactor{&knownSecrets{}}
 	for _, s := range secrets {
-		if len(s) >= leastRedacted {
-			r = append(r, string(s))
-		}
+		r.learn(s)
 	}
 	return r
 }
 
+// learn adds a secret that came later: a file was read again.
+func (r redactor) learn(s Secret) {
+	if len(s) < leastRedacted || r.known == nil {
+		return
+	}
+	r.known.mu.Lock()
+	defer r.known.mu.Unlock()
+	if !slices.Contains(r.known.list, string(s)) {
+		r.known.list = append(r.known.list, string(s))
+	}
+}
+
 func (r redactor) text(s string) string {
-	for _, secret := range r {
+	if r.known == nil {
+		return s
+	}
+	r.known.mu.RLock()
+	defer r.known.mu.RUnlock()
+	for _, secret := range r.known.list {
 		s = strings.ReplaceAll(s, secret, redacted)
 	}
 	return s

@@ -35,7 +35,7 @@ func TestSecretIsNeverPrinted(t *testing.T) {
 	}
 	all.Write(encoded)
 	for _, format := range []string{"text", "json"} {
-		log := newLogger(&all, LogConfig{Level: "debug", Format: format}, nil)
+		log := newLogger(&all, LogConfig{Level: "debug", Format: format}, redactor{})
 		log.Info("m", "secret", secret, "inside", inside, "pointer", &secret, slog.Group("g", "secret", secret))
 	}
 	assertHidden(t, all.String())

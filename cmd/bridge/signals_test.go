@@ -17,7 +17,7 @@ import (
 // childRun is `bridge run` with a body that says when it works and drains until
 // its input says that it may end: so the tests below decide when, without clocks.
 func childRun() int {
-	cmd := newRunCommand(func(ctx context.Context, _ Config, log *slog.Logger) error {
+	cmd := newRunCommand(func(ctx context.Context, _ Config, log *slog.Logger, _ redactor) error {
 		log.Info("working")
 		<-ctx.Done()
 		_, err := io.ReadAll(os.Stdin)

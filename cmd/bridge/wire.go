@@ -38,11 +38,11 @@ const (
 )
 
 // runBridge builds the rooms from cfg and runs them until ctx ends.
-func runBridge(ctx context.Context, cfg Config, log *slog.Logger) error {
+func runBridge(ctx context.Context, cfg Config, log *slog.Logger, hide redactor) error {
 	if os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(cfg.Memory.Budget + overhead)
 	}
-	b, err := newProcess(ctx, cfg, log)
+	b, err := newProcess(ctx, cfg, log, hide)
 	if err != nil {
 		return err
 	}
@@ -57,7 +57,7 @@ func runBridge(ctx context.Context, cfg Config, log *slog.Logger) error {
 	// Before the group is joined: a port that is taken must not cost the other
 	// members a rebalance.
 	if cfg.HTTP.Listen != "" {
-		page, err := listenHTTP(ctx, cfg.HTTP.Listen, b.registry, b, log, cfg.redactor())
+		page, err := listenHTTP(ctx, cfg.HTTP.Listen, b.registry, b, log, hide)
 		if err != nil {
 			return err
 		}
@@ -99,7 +99,7 @@ type process struct {
 	streams map[partitionKey]string // names of all that were assigned so far
 }
 
-func newProcess(ctx context.Context, cfg Config, log *slog.Logger) (*process, error) {
+func newProcess(ctx context.Context, cfg Config, log *slog.Logger, hide redactor) (*process, error) {
 	names, err := mapping.ParseTemplate(cfg.Stream.Name)
 	if err != nil {
 		return nil, fmt.Errorf("stream.name: %w", err)
@@ -109,7 +109,7 @@ func newProcess(ctx context.Context, cfg Config, log *slog.Logger) (*process, er
 		joined: make(chan struct{}), streams: map[partitionKey]string{},
 	}
 	b.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	if b.kafka, err = kafkaConfig(cfg, log); err != nil {
+	if b.kafka, err = kafkaConfig(cfg, log, hide); err != nil {
 		return nil, err
 	}
 	if b.sink, err = sink.New(sinkConfig(cfg, log, sink.NewMetrics(b.registry))); err != nil {
@@ -207,7 +207,7 @@ func (b *process) startOwner(a handoff.Assignment, p handoff.Partition) (*handof
 	return handoff.Start(b.alive, opt, a, p, b.newStream(name, a.Identity.Topic, a.Identity.Partition)), nil
 }
 
-func kafkaConfig(cfg Config, log *slog.Logger) (source.Config, error) {
+func kafkaConfig(cfg Config, log *slog.Logger, hide redactor) (source.Config, error) {
 	k := cfg.Kafka
 	kc := source.Config{
 		Brokers:         k.Brokers,
@@ -244,7 +244,11 @@ func kafkaConfig(cfg Config, log *slog.Logger) (source.Config, error) {
 	if k.SASL.Mechanism != "" {
 		kc.SASL = &source.SASL{Mechanism: k.SASL.Mechanism, User: k.SASL.Username, Password: k.SASL.Password.Reveal()}
 		if k.SASL.PasswordFile != "" { // read again at each login
-			kc.SASL.PasswordFrom = func() (string, error) { return readSecret(k.SASL.PasswordFile) }
+			kc.SASL.PasswordFrom = func() (string, error) {
+				password, err := readSecret(k.SASL.PasswordFile)
+				hide.learn(Secret(password))
+				return password, err
+			}
 		}
 	}
 	return kc, nil

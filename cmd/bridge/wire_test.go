@@ -68,7 +68,7 @@ func (w *world) start() {
 	ctx, cancel := context.WithCancel(w.t.Context())
 	w.stop, w.ended = cancel, make(chan error, 1)
 	log := slog.New(slog.NewTextHandler(&w.log, nil))
-	go func() { w.ended <- runBridge(ctx, w.cfg, log) }()
+	go func() { w.ended <- runBridge(ctx, w.cfg, log, redactor{}) }()
 	w.t.Cleanup(func() {
 		cancel()
 		if err := <-w.ended; err != nil {
@@ -269,14 +269,14 @@ name = "orders"
 topic_recreated = "new_stream"
 refused_records = "dead_letter"
 dead_letter_topic = "dead"`)
-	kc, err := kafkaConfig(cfg, slog.New(slog.DiscardHandler))
+	kc, err := kafkaConfig(cfg, slog.New(slog.DiscardHandler), cfg.redactor())
 	if err != nil {
 		t.Fatal(err)
 	}
 	if !kc.StreamPerTopicID || !kc.NewStream("orders") || kc.NewStream("payments") || kc.DeadLetter("orders") != "dead" || kc.DeadLetter("payments") != "" || !slices.Equal(kc.DeadLetterTopics, []string{"dead"}) {
 		t.Errorf("%+v", kc)
 	}
-	if kc, err = kafkaConfig(mustParse(t, every), slog.New(slog.DiscardHandler)); err != nil || kc.StreamPerTopicID || kc.NewStream("orders") {
+	if kc, err = kafkaConfig(mustParse(t, every), slog.New(slog.DiscardHandler), redactor{}); err != nil || kc.StreamPerTopicID || kc.NewStream("orders") {
 		t.Errorf("%+v, %v", kc, err)
 	}
 }
@@ -284,16 +284,20 @@ dead_letter_topic = "dead"`)
 // A password that is changed in its file counts at the next login.
 func TestPasswordOfTheMoment(t *testing.T) {
 	file := t.TempDir() + "/password"
-	writeFile(t, file, "first\n")
+	writeFile(t, file, "the first\n")
 	cfg := mustParse(t, every, "BRIDGE_KAFKA__SASL__MECHANISM=PLAIN", "BRIDGE_KAFKA__SASL__USERNAME=u", "BRIDGE_KAFKA__SASL__PASSWORD_FILE="+file)
-	kc, err := kafkaConfig(cfg, slog.New(slog.DiscardHandler))
+	hide := cfg.redactor()
+	kc, err := kafkaConfig(cfg, slog.New(slog.DiscardHandler), hide)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, text := range []string{"first", "second"} {
+	for _, text := range []string{"the first", "the second"} {
 		writeFile(t, file, " "+text+"\r\n")
 		if got, err := kc.SASL.PasswordFrom(); got != text || err != nil {
 			t.Errorf("%q, %v", got, err)
+		}
+		if got := hide.text("bad password " + text); got != "bad password "+redacted {
+			t.Errorf("%q", got)
 		}
 	}
 	writeFile(t, file, "\n")
@@ -332,7 +336,7 @@ func TestANewStreamForANewTopic(t *testing.T) {
 // S2 goes while no record comes: /readyz says so all the same.
 func TestReadinessWithoutS2(t *testing.T) {
 	w := newWorld(t, "1MiB", "")
-	b, err := newProcess(t.Context(), w.cfg, slog.New(slog.DiscardHandler))
+	b, err := newProcess(t.Context(), w.cfg, slog.New(slog.DiscardHandler), redactor{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -371,7 +375,7 @@ func TestReadyzOfAnIdleBridgeWithoutS2(t *testing.T) {
 // An acknowledgement is as good as a look at S2: it is counted.
 func TestAcknowledgementsAreCounted(t *testing.T) {
 	w := newWorld(t, "1MiB", "")
-	b, err := newProcess(t.Context(), w.cfg, slog.New(slog.DiscardHandler))
+	b, err := newProcess(t.Context(), w.cfg, slog.New(slog.DiscardHandler), redactor{})
 	if err != nil {
 		t.Fatal(err)
 	}

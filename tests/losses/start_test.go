@@ -153,7 +153,7 @@ func TestH30H31H32WhatKafkaLeavesOutByRight(t *testing.T) {
 	if list := r.gaps("orders/0"); len(list) > 0 {
 		t.Errorf("bridge gaps lists %v", list)
 	}
-	if list := r.gaps("orders/0", "--all"); len(list) == 0 || list[0] != lost("compacted or transactional", 5, 10) {
+	if list := r.gaps("orders/0", "--all"); len(list) == 0 || list[0] != lost("compacted_or_transactional", 5, 10) {
 		t.Errorf("bridge gaps --all lists %v", list)
 	}
 }
