@@ -157,7 +157,7 @@ func (c Config) groupOptions() []kgo.Opt {
 		kgo.FetchMaxBytes(fetchBytes),
 		kgo.FetchMaxPartitionBytes(1 << 20),
 		kgo.BrokerMaxReadBytes(c.answerBytes()),
-		kgo.MaxDecompressBatchBytes(min(max(c.Budget, 2*c.MaxRecordBytes), math.MaxInt32)),
+		kgo.MaxDecompressBatchBytes(c.unpacked()),
 		kgo.FetchMaxWait(500 * time.Millisecond), // how long a resumed partition may have to wait
 		kgo.KeepRetryableFetchErrors(),           // or it repeats them without a pause, and nobody sees it
 		kgo.KeepControlRecords(),                 // or lag never reaches 0 behind a transaction
@@ -190,6 +190,9 @@ func (c Config) groupOptions() []kgo.Opt {
 	}
 	return opts
 }
+
+// unpacked bounds what one compressed batch may unpack to, in bytes.
+func (c Config) unpacked() int { return min(max(c.Budget, 2*c.MaxRecordBytes), math.MaxInt32) }
 
 // retryTimeout is how long a request is made again where Kafka does not answer.
 // Leaving the group is a courtesy, which must not hold up the end of the process.

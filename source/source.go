@@ -211,13 +211,18 @@ func (s *Source) fetchError(p *partition, topic string, f *kgo.FetchPartition) {
 	default:
 		// Unknown topic id, authorization, corrupt batches: whether it passes
 		// shows when the watch looks at the partition again.
+		why := f.Err
+		if bomb := (*kgo.ErrDecompressTooLarge)(nil); errors.As(f.Err, &bomb) {
+			// Such a batch stays as it is; the client gives the partition up.
+			p.hopeless = true
+			why = fmt.Errorf("the compressed batch at offset %d unpacks to more than %d MiB, which is memory.budget or twice kafka.max_record_bytes: "+
+				"nothing is skipped; raise memory.budget and restart the bridge", bomb.Offset, s.cfg.unpacked()>>20)
+		}
 		if !p.failing {
-			s.log.Warn("fetch error; the partition is tried again", "topic", topic, "partition", f.Partition, "error", f.Err)
+			s.log.Warn("fetch error; the partition waits", "topic", topic, "partition", f.Partition, "error", why)
 		}
 		p.failing = true
-		// Such a batch stays as it is; the client gives the partition up.
-		p.hopeless = errors.Is(f.Err, kgo.ErrMaxDecompress)
-		s.health.fetch[p.key] = f.Err.Error()
+		s.health.fetch[p.key] = why.Error()
 		s.touch(p)
 	}
 }

@@ -136,11 +136,15 @@ func (o *resumeOptions) whatFits(list []partition) string {
 // answer gives the answer to each of list, and says what came of it.
 func (o *resumeOptions) answer(ctx context.Context, out io.Writer, address string, list []partition) error {
 	results := []outcome{}
-	refused, err := 0, error(nil)
+	refused, renewed, err := 0, false, error(nil)
 	for _, p := range list {
-		var r outcome
-		if r, err = o.answerOne(ctx, address, p); err != nil {
-			break // the others would not be answered either
+		r := outcome{Topic: p.Topic, Partition: p.Partition, Was: p.Reason, Accepted: o.accept}
+		if !renewed || p.Reason != string(handoff.Recreated) {
+			if r, err = o.answerOne(ctx, address, p); err != nil {
+				break // the others would not be answered either
+			}
+			// All partitions of the topic go on with the first one of them.
+			renewed = r.Error == "" && o.accept == string(handoff.AnswerNewStream)
 		}
 		if r.Error != "" {
 			refused++

@@ -137,6 +137,24 @@ orders/2: gap accepted (was truncated): it goes on behind the history that Kafka
 	}
 }
 
+// A new stream for one partition is one for all of its topic: the others have new
+// owners by the time they would be asked for.
+func TestResumeOfATopicThatIsCopiedAnew(t *testing.T) {
+	b := &operatedBridge{list: []partition{heldPartition("orders", 0, handoff.Hold{}), heldPartition("orders", 1, handoff.Hold{})}, fails: map[string]error{}}
+	for i := range b.list {
+		b.list[i].holdOf(handoff.Hold{Reason: handoff.Recreated}, true)
+	}
+	b.meant = func(string, any) { b.fails["orders/1"] = errNotAssigned }
+	e := startEndpoint(t, b)
+	got := bridge(t, "resume", "orders", "--accept", "new-stream", "--http", e.Addr())
+	if got.code != exitDone || strings.Count(got.out, "new-stream accepted (was topic-recreated)") != 2 || !slices.Equal(b.answers(), []string{"orders/0 new-stream"}) {
+		t.Errorf("code %d, %v, %s\n%s", got.code, b.answers(), got.err, got.out)
+	}
+	if got = bridge(t, "resume", "orders/1", "--accept", "new-stream", "--http", e.Addr()); got.code != exitFailed {
+		t.Errorf("code %d\n%s", got.code, got.out)
+	}
+}
+
 // The hold that was shown is the one that is answered: the bridge is told which.
 func TestResumeNamesTheHold(t *testing.T) {
 	b := threePartitions()
