@@ -108,7 +108,7 @@ func marker(kind string, body []byte) Item {
 	switch {
 	case kind == "open" && strict(body, &it.Open, 9) && it.Open.V == 1:
 		it.Kind = Open
-	case kind == "gap" && strict(body, &it.Gap, 5) && it.Gap.V == 1 && it.Gap.From >= 0 && it.Gap.From < it.Gap.To:
+	case kind == "gap" && strict(body, &it.Gap, 5) && it.Gap.V == 1 && it.Gap.From >= 0 && it.Gap.From <= it.Gap.To:
 		it.Kind = Gap
 	case kind == "open" || kind == "gap" || !json.Valid(body):
 		return Item{Kind: Foreign, Why: "malformed marker " + kind}

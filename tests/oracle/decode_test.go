@@ -90,7 +90,7 @@ func TestDecodeRefuses(t *testing.T) {
 		"marker field missing":     {Headers: h("~!", "gap"), Body: []byte(strings.Replace(gap, `,"at":5`, ``, 1))},
 		"marker field more":        {Headers: h("~!", "gap"), Body: []byte(strings.Replace(gap, `"at"`, `"more":1,"at"`, 1))},
 		"marker field's case":      {Headers: h("~!", "gap"), Body: []byte(strings.Replace(gap, `"at"`, `"At"`, 1))},
-		"gap of nothing":           {Headers: h("~!", "gap"), Body: []byte(strings.Replace(gap, `"to":2`, `"to":1`, 1))},
+		"gap that ends first":      {Headers: h("~!", "gap"), Body: []byte(strings.Replace(gap, `"to":2`, `"to":0`, 1))},
 		"open that is a gap":       {Headers: h("~!", "open"), Body: []byte(gap)},
 	} {
 		if it := oracle.Decode(s); it.Kind != oracle.Foreign || it.Why == "" {
