@@ -21,7 +21,7 @@ test: vet lint unit ## go vet, linters, all tests that need no server
 .PHONY: vet
 vet: ## go vet, the tests with real servers included
 	$(GO) vet ./...
-	$(GO) vet -tags real,synctests ./...
+	$(GO) vet -tags real,synctests,crashpoints ./...
 
 .PHONY: lint
 lint: ## golangci-lint by .golangci.yml
@@ -38,6 +38,7 @@ test-race: ## the same tests under the race detector
 .PHONY: test-real
 test-real: ## on real Apache Kafka and s2-lite (Java 17, Maven; s2 on PATH or S2_LITE_BIN)
 	$(GO) test -tags real -count=1 -timeout 40m ./tests/real/... ./tests/readers
+	$(GO) test -tags real -count=1 -timeout 15m ./tests/chaos -run Real
 
 .PHONY: bench
 bench: ## MiB/s and CPU seconds a GiB: reading, appending, the bridge
@@ -53,11 +54,11 @@ SEEDS     ?= 100000
 SEED_BASE ?= 1
 
 .PHONY: sim
-sim: ## simulate the protocol: SEEDS=100000 SEED_BASE=1; SEED=n replays one with its trace
+sim: ## simulate the protocol: SEEDS=100000 SEED_BASE=1; SEED=n [FOCUS=x SKIP=3,17] replays one with its trace
 ifdef SEED
-	$(GO) test ./tests/sim -run '^TestSim$$' -count=1 -v -timeout 10m -seed=$(SEED)
+	$(GO) test ./tests/sim -run '^TestSim$$' -count=1 -v -timeout 10m -seed=$(SEED) -focus='$(FOCUS)' -skip='$(SKIP)'
 else
-	$(GO) test ./tests/sim -run '^TestSim$$' -count=1 -v -timeout 2h -seeds=$(SEEDS) -seed-base=$(SEED_BASE)
+	$(GO) test ./tests/sim -run '^TestSim$$' -count=1 -v -timeout 6h -seeds=$(SEEDS) -seed-base=$(SEED_BASE)
 endif
 
 .PHONY: mutants
@@ -82,6 +83,21 @@ fuzz: ## every fuzz target for T each: make fuzz T=10m
 			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(T) ./$$(dirname $$file); \
 		done; \
 	done
+
+# go run would turn its exit codes 2 and 3 into 1.
+.PHONY: chaos
+chaos: ## 5 minutes of kills on real Kafka and s2-lite, with a live count and a verdict: make chaos CHAOS='-for 10m -seed 7'
+	$(GO) build -o bin/chaos ./tests/chaos/cmd
+	bin/chaos $(CHAOS)
+
+.PHONY: proof
+proof: ## the numbers of a release; about 7 hours on 2 cores
+	$(MAKE) sim SEEDS=10000000
+	$(MAKE) mutants
+	$(MAKE) synctest
+	$(GO) test -tags synctests -count=1 -timeout 4h ./tests/synctest -seeds=50000 -seed-base=200001
+	$(MAKE) chaos CHAOS='-kills 2000 -records 10000000 -bridges 6 -rate 3500'
+	$(MAKE) fuzz T=10m
 
 .PHONY: build
 build: ## bin/bridge: one static file

@@ -24,12 +24,13 @@ type Source struct {
 	start   StartOwner
 	metrics *Metrics
 	client  *kgo.Client
-	commits context.Context // carries the metadata hook
-	ready   chan struct{}   // closed when client is set: callbacks may come earlier
-	later   *time.Timer     // wakes the poll loop for what could not be applied at once
-	every   time.Duration   // between two looks of the watch
-	due     chan struct{}   // one token: there is something in urgent
-	soon    chan struct{}   // one token: the watch is to look now
+	commits context.Context // carries the metadata hook; the client lives no longer
+	end     context.CancelFunc
+	ready   chan struct{} // closed when client is set: callbacks may come earlier
+	later   *time.Timer   // wakes the poll loop for what could not be applied at once
+	every   time.Duration // between two looks of the watch
+	due     chan struct{} // one token: there is something in urgent
+	soon    chan struct{} // one token: the watch is to look now
 	letters letters
 
 	mu         sync.Mutex
@@ -64,7 +65,8 @@ func New(ctx context.Context, cfg Config, metrics *Metrics, start StartOwner) (*
 	if err != nil {
 		return nil, err
 	}
-	s.commits = s.commitContext(context.WithoutCancel(ctx)) // the last commit comes when ctx has ended
+	alive, end := context.WithCancel(context.WithoutCancel(ctx)) // the last commit comes when ctx has ended
+	s.commits, s.end = s.commitContext(alive), end
 	opts = append(append(opts, cfg.groupOptions()...),
 		kgo.WithContext(s.commits), // the client's own commits use it
 		kgo.AutoCommitCallback(s.committed),
@@ -75,6 +77,7 @@ func New(ctx context.Context, cfg Config, metrics *Metrics, start StartOwner) (*
 		kgo.AdjustFetchOffsetsFn(s.adjust),
 	)
 	if s.client, err = kgo.NewClient(opts...); err != nil {
+		end()
 		return nil, fmt.Errorf("kafka client: %w", err)
 	}
 	s.later = time.AfterFunc(time.Hour, s.nudge)
@@ -122,12 +125,37 @@ func (s *Source) Run(ctx context.Context) {
 	s.mu.Lock()
 	s.ending = true
 	s.mu.Unlock()
-	s.client.CloseAllowingRebalance() // runs revoked for all that is assigned
+	s.leave()
 	s.work.Wait()
 	close(closed)
 	saving.Wait()
 	s.letters.close()
 	s.later.Stop()
+}
+
+// leaveTimeout is how long the group may take to let us go.
+const leaveTimeout = 3 * time.Second
+
+// leave drains, and closes the client. A client that is joining lets go of nothing,
+// and does not leave, before the group has answered: that lasts as long as its
+// slowest member takes, or the session of a dead one. So the owners do not wait for
+// the client's callbacks, and the client has a limit; it is then a member that went
+// silent, and its commit is a little old.
+func (s *Source) leave() {
+	s.mu.Lock()
+	all := map[string][]int32{}
+	for k := range s.parts {
+		all = add(all, k)
+	}
+	s.mu.Unlock()
+	owners := s.released(all)
+	for _, o := range owners {
+		<-o.Done()
+	}
+	timer := time.AfterFunc(leaveTimeout, s.end)
+	s.client.CloseAllowingRebalance() // runs revoked for all that is assigned, which commits
+	timer.Stop()
+	s.end()
 }
 
 // wakeLocked ends the poll under way, so that what owners asked for is applied

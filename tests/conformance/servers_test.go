@@ -32,7 +32,11 @@ func TestMemoryWithoutFlushDelay(t *testing.T) {
 	suite(t, srv.URL())
 }
 
-func TestLite(t *testing.T) {
+func TestLite(t *testing.T) { suite(t, lite(t)) }
+
+// lite starts s2-lite if there is one.
+func lite(t *testing.T) (url string) {
+	t.Helper()
 	program := os.Getenv("S2_LITE_BIN")
 	if program == "" {
 		program, _ = exec.LookPath("s2")
@@ -40,7 +44,7 @@ func TestLite(t *testing.T) {
 	if program == "" {
 		t.Skip("THE REAL S2-LITE WAS NOT TESTED: set S2_LITE_BIN to the s2 program, or put s2 on PATH")
 	}
-	suite(t, startLite(t, program))
+	return startLite(t, program)
 }
 
 // startLite runs s2-lite in memory on a free port and ends it with the test.
@@ -104,11 +108,7 @@ func suite(t *testing.T, url string) {
 	for _, version := range []string{"http1", "h2c"} {
 		t.Run(version, func(t *testing.T) {
 			t.Parallel()
-			tr := &http.Transport{Protocols: new(http.Protocols), DisableCompression: true}
-			tr.Protocols.SetHTTP1(version == "http1")
-			tr.Protocols.SetUnencryptedHTTP2(version == "h2c")
-			t.Cleanup(tr.CloseIdleConnections)
-			p := &peer{url: url, http: &http.Client{Transport: tr}, version: version}
+			p := &peer{url: url, http: client(t, version), version: version}
 			p.makeBasins(t)
 			for _, c := range cases {
 				t.Run(c.name, func(t *testing.T) {
@@ -126,6 +126,15 @@ func suite(t *testing.T, url string) {
 			}
 		})
 	}
+}
+
+// client speaks one version of HTTP.
+func client(t *testing.T, version string) *http.Client {
+	tr := &http.Transport{Protocols: new(http.Protocols), DisableCompression: true}
+	tr.Protocols.SetHTTP1(version == "http1")
+	tr.Protocols.SetUnencryptedHTTP2(version == "h2c")
+	t.Cleanup(tr.CloseIdleConnections)
+	return &http.Client{Transport: tr}
 }
 
 // makeBasins makes the basins, unless the other version of HTTP has.

@@ -1,0 +1,43 @@
+package chaos
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"kafka-s2-bridge/tests/real/bridge"
+)
+
+// Build compiles the bridge as that version into a folder below dir, with more flags for the compiler if given. It is to be
+// called before anything else runs: it passes the flags in this process's environment.
+func Build(ctx context.Context, dir, version string, flags ...string) (string, error) {
+	dir = filepath.Join(dir, version)
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return "", fmt.Errorf("folder for the bridge: %w", err)
+	}
+	before, had := os.LookupEnv("GOFLAGS")
+	all := append([]string{before, "-ldflags=-X=main.version=" + version}, flags...)
+	if err := os.Setenv("GOFLAGS", strings.Join(all, " ")); err != nil {
+		return "", err
+	}
+	defer func() {
+		if had {
+			_ = os.Setenv("GOFLAGS", before)
+		} else {
+			_ = os.Unsetenv("GOFLAGS")
+		}
+	}()
+	return bridge.Build(ctx, dir)
+}
+
+// ForgetSettings takes out of this process's environment what would configure a bridge: the caller may have one of his own, and
+// ours inherit.
+func ForgetSettings() {
+	for _, variable := range os.Environ() {
+		if name, _, _ := strings.Cut(variable, "="); strings.HasPrefix(name, "BRIDGE_") || name == "S2_ACCESS_TOKEN" {
+			_ = os.Unsetenv(name)
+		}
+	}
+}
