@@ -93,14 +93,14 @@ func (m *Machine) recalled(ev Recalled) {
 		m.stop(m.word.to.Reason, "not adopted: "+why)
 		return
 	}
-	m.comparing, m.compared = nil, true
+	m.comparing, m.compared, m.foreign = nil, true, true
 	for i := range ev.Records { // the newest is among them: see differ
 		if r := &ev.Records[i]; r.Offset == c.records[len(c.records)-1].Offset {
 			m.twin = position{durable: r.Offset, epoch: r.LeaderEpoch}
 		}
 	}
 	if m.suspect <= c.records[len(c.records)-1].Offset {
-		m.suspect = -1 // the newest record is Kafka's: it was not cut off
+		m.suspect, m.witnessed = -1, false // the newest record is Kafka's: it was not cut off
 	}
 	m.fenceOn(m.seen)
 }

@@ -31,14 +31,18 @@ type permission struct {
 
 // answerTo is what somebody said to a hold, once or in advance; "" nothing.
 func (m *Machine) answerTo(r Reason) Answer {
-	if m.word.answer != "" && m.word.to.Reason == r {
+	// Where the stream has got behind the loss that a word was given for, this is
+	// another loss, though nobody has seen the ack of that one's marker.
+	end := m.found.durable + 1
+	fits := func(w permission) bool {
+		return w.answer != "" && w.to.Reason == r && (r != RetentionLost || w.to.To > end) && (r != Truncated || w.to.To >= end)
+	}
+	if fits(m.word) {
 		m.word.used = true
 		return m.word.answer
 	}
-	for _, w := range m.kept {
-		if w.to.Reason == r {
-			return w.answer
-		}
+	if i := slices.IndexFunc(m.kept, fits); i >= 0 {
+		return m.kept[i].answer
 	}
 	return m.cfg.Policy.Standing[r]
 }
@@ -94,6 +98,9 @@ func (m *Machine) lookAgain(why Cause) {
 // may lack, -1 unknown; goOn is taken where somebody said what to do.
 func (m *Machine) behind(from int64, detail string, goOn func()) {
 	lost := m.floor.durable + 1
+	if w := m.word.to; w.Reason == S2Behind && w.From < w.To && from < w.From {
+		m.word = permission{} // it was given for less
+	}
 	switch m.answerTo(S2Behind) {
 	case AnswerReplay:
 		m.forget()
@@ -126,11 +133,15 @@ func (m *Machine) forget() {
 		m.bound = unbounded
 	}
 	m.floor = position{durable: -1, epoch: -1}
-	m.marked.Last = disbelieved // what it passed is read again
+	// What the commit passed is read again: what retention took of it is told.
+	m.marked.Offset, m.marked.Last = max(m.marked.Offset, m.marked.Last+1), disbelieved
 	m.dropAll()
 	m.from = -1
 	m.do(Pause{})
 }
+
+// disbelieved is the Last of a commit that no position is equal to.
+const disbelieved = int64(-2)
 
 // noCut: the stream holds nothing that Kafka has dropped.
 const noCut = int64(-2)
@@ -161,9 +172,6 @@ func (m *Machine) truncated(from int64, detail string) {
 	m.from, m.cutAt = -1, from
 	m.suspected(from) // until the marker stands: where it is lost, the cut must be found anew
 	m.found.epoch, m.found.covered, m.found.since = -1, true, max(from, 0)
-	if !m.has(CutCommitKept) {
-		m.marked.Last = disbelieved
-	}
 	m.askRange()
 }
 
@@ -177,8 +185,13 @@ func (m *Machine) suspected(from int64) {
 // expected: a position above the end of Kafka's log is no sign of a truncation,
 // because a marker says so already or because the copy is to begin there.
 func (m *Machine) expected(end int64) bool {
+	return (m.found.covered && end >= m.found.since) || m.starts(m.reach())
+}
+
+// starts: the policy says that copies begin there.
+func (m *Machine) starts(offset int64) bool {
 	start := m.cfg.Policy.Start
-	return (m.found.covered && end >= m.found.since) || (start.From == FromOffset && start.Offset == m.found.durable+1)
+	return start.From == FromOffset && start.Offset == offset
 }
 
 // giveUp has a gap marker written behind the open marker.
@@ -196,8 +209,9 @@ func (m *Machine) givenUp(g mapping.Gap) {
 	m.count.Missing[MissingLegal] += uint64(max(g.From-m.pos.durable-1, 0))
 	m.count.Missing[classes[g.Reason]] += uint64(g.To - g.From)
 	m.pos.durable, m.pos.epoch = g.To-1, -1
+	m.foreign = m.foreign && g.From < g.To
 	if m.pos.covered = g.Reason == mapping.ReasonTruncation; m.pos.covered {
-		m.pos.since, m.suspect = g.From, -1
+		m.pos.since, m.suspect, m.witnessed = g.From, -1, false
 	}
 	m.lastGap = g
 }
@@ -243,21 +257,7 @@ func (m *Machine) overwritten(ev Overwritten) {
 	}
 	m.marked = ev.Mark
 	m.rewind = false
-	if m.stirred {
-		m.checkAgain()
-		return
-	}
-	m.takeOver()
-}
-
-// checkAgain: Kafka reported trouble since the position was checked. Where a cut
-// was found already the log may have been cut further down by now.
-func (m *Machine) checkAgain() {
-	if m.cutAt != noCut {
-		m.acquire(KafkaPosition)
-		return
-	}
-	m.positioned(m.found, m.fresh)
+	m.repositioned() // trouble may have come meanwhile
 }
 
 // endEvery is how often Kafka's end is looked at while the position stands above
@@ -270,7 +270,7 @@ func (m *Machine) awaitEnd() { m.wait(endEvery, m.askRange) }
 
 func (m *Machine) endSeen(ev Ranged) {
 	switch {
-	case ev.Err == nil && m.pos.covered && ev.End < m.pos.since:
+	case ev.Err == nil && m.pos.covered && ev.End < m.pos.since && !m.starts(m.await):
 		// Cut again, and further down than the marker says; or a new leader that
 		// has not caught up with itself. The acquisition tells.
 		m.dropSession(false)

@@ -18,62 +18,73 @@ func (m *Machine) check(p position) {
 	// Then Kafka: the record at durable must still be of its log.
 	switch {
 	case p.epoch < 0 || m.has(EpochUnasked):
-		m.unasked()
+		if !m.unasked() {
+			m.repositioned()
+		}
 	case !m.rewritten():
 		m.askEpoch()
 	}
 }
 
 // unasked is for a position that Kafka cannot be asked about: what it said by
-// itself must do.
-func (m *Machine) unasked() {
-	if m.suspect >= 0 && m.suspect <= m.found.durable && (!m.found.covered || m.suspect < m.found.since) {
-		m.truncated(m.suspect, fmt.Sprintf("Kafka's log was cut back to offset %d, below offset %d which the stream holds", m.suspect, m.found.durable))
-		return
+// itself must do. True: the log was cut back below it.
+func (m *Machine) unasked() bool {
+	if m.fresh || m.suspect < 0 || m.suspect > m.found.durable || (m.found.covered && m.suspect >= m.found.since) {
+		return false
 	}
-	m.passed(-1)
+	m.truncated(m.suspect, fmt.Sprintf("Kafka's log was cut back to offset %d, below offset %d which the stream holds", m.suspect, m.found.durable))
+	return true
 }
 
-// passed looks at a commit that stands behind durable + 1 because control
-// records, or nothing, lay there. If Kafka's log was cut off between the two,
-// other records stand there now, and going on at the commit would skip them. So
-// the commit's own epoch must reach that far; end is where durable's ends.
-func (m *Machine) passed(end int64) {
-	c := m.marked
+// cutAbove is for a position whose epoch is that of a record below gap markers: that
+// Kafka still has that record tells nothing of what they stand for. True: Kafka's
+// client saw the log being cut back between the two.
+func (m *Machine) cutAbove() bool {
+	return m.found.epoch >= 0 && m.found.exact() < 0 && m.witnessed && m.suspect > m.found.base && m.unasked()
+}
+
+// trust is whether what a commit of ours passed behind the record that it counts
+// was without data.
+type trust uint8
+
+const (
+	unknown trust = iota
+	trusted
+	refuted
+)
+
+// vouch: retention took what lay between durable + 1 and a commit of ours. The
+// commit says that there was no data. But if Kafka's log was cut off in between,
+// other records stood there since, and nobody copied them. So the commit's own
+// epoch must reach that far.
+func (m *Machine) vouch() {
 	switch {
-	case m.has(CommitBelieved) || c.Last != m.found.durable || c.Offset <= m.found.durable+1:
-		m.repositioned()
-	case m.suspect >= 0 && m.suspect < c.Offset:
-		m.disbelieve() // whatever Kafka says: retention may have taken the place
-	case c.Offset <= end || c.Epoch < 0:
-		m.repositioned()
+	case m.has(CommitBelieved), m.marked.Epoch < 0:
+		m.trusts(true)
+	case m.suspect >= 0 && m.suspect < m.marked.Offset:
+		m.trusts(false) // whatever Kafka says: retention may have taken the place
 	default:
 		m.passing = true
-		m.do(EpochEnd{ID: m.nextRequest(), Epoch: c.Epoch})
+		m.do(EpochEnd{ID: m.nextRequest(), Epoch: m.marked.Epoch})
 	}
 }
 
-// disbelieved is the Last of a commit that no position is equal to.
-const disbelieved = int64(-2)
-
-// disbelieve reads on at durable + 1, and commits nothing more before there are
-// records that pass the commit.
-func (m *Machine) disbelieve() {
-	m.marked.Last = disbelieved
-	m.repositioned()
-}
-
-func (m *Machine) passEnded(ev EpochEnded) {
+func (m *Machine) vouched(ev EpochEnded) {
 	switch {
 	case errors.Is(ev.Err, errors.ErrUnsupported):
-		m.repositioned()
+		m.trusts(true)
 	case ev.Err != nil:
-		m.retry(fmt.Errorf("ask Kafka where leader epoch %d ends: %w", m.marked.Epoch, ev.Err), func() { m.passed(-1) })
-	case ev.End < m.marked.Offset:
-		m.disbelieve()
+		m.retry(fmt.Errorf("ask Kafka where leader epoch %d ends: %w", m.marked.Epoch, ev.Err), m.vouch)
 	default:
-		m.repositioned()
+		m.trusts(ev.End >= m.marked.Offset)
 	}
+}
+
+func (m *Machine) trusts(yes bool) {
+	if m.trusted = refuted; yes {
+		m.trusted = trusted
+	}
+	m.askRange()
 }
 
 // rewritten holds the partition if Kafka served a record at or below durable
@@ -96,12 +107,14 @@ func (m *Machine) epochEnded(ev EpochEnded) {
 	}
 	if m.passing {
 		m.passing = false
-		m.passEnded(ev)
+		m.vouched(ev)
 		return
 	}
 	switch {
 	case errors.Is(ev.Err, errors.ErrUnsupported):
-		m.unasked()
+		if !m.unasked() {
+			m.repositioned()
+		}
 		return
 	case ev.Err != nil:
 		m.retry(fmt.Errorf("ask Kafka where leader epoch %d ends: %w", m.found.epoch, ev.Err), m.askEpoch)
@@ -122,5 +135,7 @@ func (m *Machine) epochEnded(ev EpochEnded) {
 		return
 	}
 	m.epochEnds = ev.End
-	m.passed(ev.End)
+	if !m.cutAbove() {
+		m.repositioned()
+	}
 }

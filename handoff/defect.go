@@ -17,9 +17,8 @@ const (
 	GapOverread       Defect = "gap-overread"      // the position is that of the record below a gap marker
 	ProofUnchecked    Defect = "proof-unchecked"   // a commit proves the position whatever was trimmed behind it
 	EpochUnasked      Defect = "epoch-unasked"     // Kafka is not asked whether its log still holds the position
-	CommitBelieved    Defect = "commit-believed"   // nor whether it still holds what the commit passed
+	CommitBelieved    Defect = "commit-believed"   // nor whether what the commit passed, and retention took since, held no data
 	RewriteUnseen     Defect = "rewrite-unseen"    // records at or below durable are dropped without a look at their epoch
-	TroubleUnheard    Defect = "trouble-unheard"   // trouble at Kafka during an acquisition is forgotten
 	InflightDropped   Defect = "inflight-dropped"  // what was in flight is not sent again
 	InflightDisorder  Defect = "inflight-disorder" // or in another order
 	ChunksContinued   Defect = "chunks-continued"  // a record that was cut goes on in its middle
@@ -41,7 +40,6 @@ const (
 	GapRemembered   Defect = "gap-remembered"   // a gap marker that did not land is thought to have landed
 	AppendFirst     Defect = "append-first"     // replay appends before the lower commit is confirmed
 	LostBeginsAnew  Defect = "lost-begins-anew" // a stream that S2 lost begins where the policy says today
-	CutCommitKept   Defect = "cut-commit-kept"  // a truncation's marker leaves the old commit believed
 	AdoptBlindly    Defect = "adopt-blindly"    // adopts without comparing
 	LetterAssumed   Defect = "letter-assumed"   // a dead letter counts as delivered whatever the answer
 	RefusedUnmarked Defect = "refused-unmarked" // a record that is left out leaves no marker
@@ -54,9 +52,9 @@ func (m *Machine) has(d Defect) bool { return m.cfg.Defect == d }
 func Defects() []Defect {
 	return []Defect{
 		SingleLook, NoFloor, EagerZombie, ZeroIDStranger, TornCounts, GapOverread, ProofUnchecked, EpochUnasked,
-		CommitBelieved, RewriteUnseen, TroubleUnheard, InflightDropped, InflightDisorder, ChunksContinued,
+		CommitBelieved, RewriteUnseen, InflightDropped, InflightDisorder, ChunksContinued,
 		CommitAtOpen, FenceWhileLeaving, ControlBare, MarksFall, NewByPolicy, StartAnew, EndUnawaited, GapUnasked,
 		CutUnasked, CutMinimized, WordKept, GapCommitted, GapSlipped, GapRemembered, AppendFirst, LostBeginsAnew,
-		CutCommitKept, AdoptBlindly, LetterAssumed, RefusedUnmarked, RefusedEpoch,
+		AdoptBlindly, LetterAssumed, RefusedUnmarked, RefusedEpoch,
 	}
 }

@@ -18,6 +18,7 @@
 //	intake.go    what Kafka serves: records, control records, trouble
 //	flow.go      timers, the window, commits, letting go
 //	start.go     where reading starts, and starts again
+//	weigh.go     where the copy goes on, against what Kafka has
 //	token.go     whose stream it is: identities, take-overs, rivals
 //	hold.go      the closed list of reasons for which a partition stops
 //	answer.go    losses, and what an operator says to them: gap markers

@@ -182,9 +182,9 @@ func (m *Machine) inflight() uint64 {
 }
 
 // commit marks the position that the acknowledged records allow: durable + 1,
-// or behind the control records that follow it.
+// or behind the control records that follow it and that this assignment has read.
 func (m *Machine) commit(explicit bool) {
-	offset := max(m.passes.Through(m.pos.durable), m.resume(m.pos.durable))
+	offset := m.passes.Through(m.pos.durable)
 	if (offset < m.marked.Offset && !m.has(MarksFall)) || (offset == m.marked.Offset && !explicit) {
 		return // a commit never falls
 	}

@@ -50,7 +50,9 @@ func (m *Machine) fetched(ev Fetched) {
 	}
 	switch m.phase {
 	case idle:
-		m.acquire(First)
+		if len(m.queue) > 0 || m.refused != nil || m.taken >= m.marked.Offset {
+			m.acquire(First)
+		}
 	case flowing:
 		m.pump()
 		m.settled()
@@ -82,27 +84,36 @@ func (m *Machine) kafkaTrouble(ev Trouble) {
 	m.trouble = errors.New(ev.Detail)
 	m.do(Pause{})
 	m.suspected(ev.Offset)
-	switch m.phase {
-	case flowing, idle:
-		if m.cut > 0 && m.taken < m.from { // nothing came since the last Seek
-			m.fruitless++
-		} else {
-			m.fruitless = 0
-		}
-		m.dropSession(false)
-		m.dropAll()
-		m.from, m.phase = -1, acquiring
-		if m.fruitless < 2 {
-			m.acquire(KafkaPosition)
-			return
-		}
-		// Kafka's answers contradict each other. Each round costs a fence and a
-		// marker in the stream, so rounds become rare.
-		m.wait(m.pause(m.fruitless), func() { m.acquire(KafkaPosition) })
-	case acquiring:
-		m.dropAll() // the acquisition that is under way seeks at its end
-		m.from, m.stirred = -1, true
+	m.witnessed = m.witnessed || ev.Offset >= 0 && m.from >= 0 && m.taken >= m.from
+	switch {
+	case m.phase == idle && ev.Kind == OutOfRange && m.taken+1 < m.marked.Offset:
+		m.from = -1
+		m.askRange()
+	case m.phase == flowing || m.phase == idle:
+		m.repair()
+	case m.phase == acquiring:
+		m.dropAll() // the acquisition that is under way asks for Kafka's range before its end, and seeks
+		m.from, m.trusted = -1, unknown
 	}
+}
+
+// repair acquires anew, to learn where reading goes on.
+func (m *Machine) repair() {
+	if m.cut > 0 && m.taken < m.from { // nothing came since the last Seek
+		m.fruitless++
+	} else {
+		m.fruitless = 0
+	}
+	m.dropSession(false)
+	m.dropAll()
+	m.from, m.phase = -1, acquiring
+	if m.fruitless < 2 {
+		m.acquire(KafkaPosition)
+		return
+	}
+	// Kafka's answers contradict each other. Each round costs a fence and a
+	// marker in the stream, so rounds become rare.
+	m.wait(m.pause(m.fruitless), func() { m.acquire(KafkaPosition) })
 }
 
 // dropAll forgets what was fetched and is not in flight.

@@ -90,6 +90,7 @@ type Machine struct {
 	posting   bool    // it is on its way there
 	doubt     doubt   // is it still of Kafka's log
 	suspect   int64   // an offset at or above which Kafka may hold another history; -1 none
+	witnessed bool    // by Kafka's client, with an epoch that it had read; a commit's may be too low
 	fruitless int     // Seeks in a row that Kafka answered with trouble alone
 
 	// Acquisition.
@@ -104,11 +105,11 @@ type Machine struct {
 	reading    readback
 	found      position
 	fresh      bool  // the stream has never held a record of ours
-	stirred    bool  // Kafka reported trouble since the position was checked
 	unread     int   // readings in a row that failed
 	epochEnds  int64 // where Kafka said that the position's epoch ends; 0: it was not asked
 	doubted    bool  // the position was above Kafka's end, and the epoch was asked about once more
 	passing    bool  // the question under way is about the commit's epoch
+	trusted    trust // whether what a commit of ours passed was without data
 	unknownEnd int   // times in a row that Kafka did not know the epoch, or the position
 	rivals     rivals
 
@@ -126,6 +127,7 @@ type Machine struct {
 	rewind    bool          // the group's commit is above the position, and is to be overwritten
 	await     int64         // Kafka's log must reach this offset first; -1
 	adopting  bool
+	foreign   bool // the stream was adopted, and its leader epochs are not hidden by a marker yet
 	comparing *comparison
 	compared  bool
 	twin      position    // the stream's newest record, with the leader epoch that it has at Kafka
@@ -157,14 +159,15 @@ func NewMachine(cfg Config, a Assignment) *Machine {
 		cfg: cfg, a: a, id: a.Identity.Hash(), phase: locating, first: true,
 		from: -1, taken: -1, lastData: -1, suspect: -1, epoch: -1, origin: -1, bound: -1, cutAt: noCut, await: -1,
 		mine: map[string]bool{}, pos: position{durable: -1, epoch: -1}, floor: position{durable: -1, epoch: -1},
-		marked: offsets.Mark{Offset: -1, Epoch: -1},
+		marked: offsets.Mark{Offset: -1, Epoch: -1, Meta: offsets.Meta{Last: -1}},
 	}
 	if c := a.Commit; c != nil {
-		m.phase, m.from, m.taken, m.lastData = idle, c.Offset, c.Offset-1, c.Last
+		m.phase, m.from, m.lastData = idle, ReadsFrom(c), c.Last
+		m.taken = m.from - 1
 		m.floor = position{durable: c.Last, epoch: -1, next: c.Next}
-		m.pos = m.floor
+		m.pos, m.found = m.floor, m.floor
 		m.marked, m.epoch = offsets.Mark(*c), c.Epoch
-		m.bound = c.Offset
+		m.bound = m.from
 	}
 	return m
 }
@@ -174,7 +177,7 @@ func (m *Machine) acquire(reason Cause) {
 	m.phase = acquiring
 	m.count.Acquisitions[reason]++
 	m.looked, m.bare, m.created, m.doubted, m.unknownEnd = false, false, false, false, 0
-	m.gaps, m.cutAt, m.await, m.comparing, m.epochEnds = nil, noCut, -1, nil, 0
+	m.gaps, m.cutAt, m.await, m.comparing, m.epochEnds, m.trusted = nil, noCut, -1, nil, 0, unknown
 	m.word.used = false
 	if m.has(StartAnew) {
 		m.origin = -1
@@ -255,7 +258,7 @@ func (m *Machine) fenced(ev Fenced) {
 // 3. Only now read, backwards from the fence (readback.go), and stand on what
 // is found.
 func (m *Machine) positioned(p position, fresh bool) {
-	m.found, m.fresh, m.stirred, m.passing = p, fresh, false, false
+	m.found, m.fresh, m.passing = p, fresh, false
 	switch {
 	case !fresh:
 		m.origin = -1 // somebody began it, perhaps elsewhere: should it get lost, it does not begin there
@@ -281,7 +284,7 @@ func (m *Machine) takeOver() {
 	m.dropThrough(m.found.durable)
 	m.pos, m.unknownEnd = m.found, 0
 	if m.cutAt == noCut {
-		m.suspect = -1
+		m.suspect, m.witnessed = -1, false
 	}
 	m.pos.next = m.fence + 1
 	if !m.fresh { // where a stream starts, nobody has acknowledged yet
@@ -302,7 +305,7 @@ func (m *Machine) takeOver() {
 	if m.has(CommitAtOpen) {
 		m.commit(true)
 	}
-	if m.adopting && !m.fresh {
+	if (m.adopting || m.foreign) && !m.fresh {
 		// Leader epochs below are another cluster's: an empty gap marker keeps the
 		// next owner from asking Kafka for them. It goes before those that name
 		// something, or the position would fall behind them.
@@ -367,7 +370,7 @@ func (m *Machine) acked(ev Acked) {
 	case data:
 		m.count.Missing[MissingLegal] += uint64(max(last-m.pos.durable-int64(b.Records()), 0))
 		m.pos.durable, m.pos.epoch, m.pos.base, m.pos.covered = last, b.Epoch(), last, false
-		m.epoch = max(m.epoch, b.Epoch())
+		m.epoch, m.foreign = max(m.epoch, b.Epoch()), false
 		m.count.Records += uint64(b.Records())
 		m.count.Bytes += uint64(b.Payload())
 		m.completed()
@@ -398,10 +401,3 @@ func (m *Machine) recover(cause Cause, err error) {
 	m.phase = acquiring
 	m.retry(err, func() { m.acquire(cause) })
 }
-
-func (m *Machine) nextRequest() uint64 {
-	m.request++
-	return m.request
-}
-
-func (m *Machine) do(a Action) { m.out = append(m.out, a) }

@@ -83,10 +83,8 @@ func (m *Machine) settled() {
 	r := m.refused
 	switch {
 	case r == nil:
-	case r.Offset <= m.pos.durable: // there already, by another's hand
-		m.refused, m.letter = nil, nil
-		m.found = m.pos
-		m.seek(m.resume(m.pos.durable))
+	case r.Offset <= m.pos.durable: // there already, by another's hand: reading was paused for nothing
+		m.repair()
 	case m.letter != nil:
 		m.post()
 	default:

@@ -4,13 +4,19 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"time"
 
-	"kafka-s2-bridge/mapping"
+	"kafka-s2-bridge/offsets"
 )
 
-// begin: with a commit of ours, reading starts there and S2 is not asked before
-// something comes. Without one S2 is asked where reading may start.
+// ReadsFrom is where reading starts with a commit of ours: behind the record that
+// it counts. Control records that it passed are read again. There are tools that
+// move an offset and keep what stands beside it: what they jumped over must not
+// wait for the record behind it.
+func ReadsFrom(c *offsets.Commit) int64 { return c.Last + 1 }
+
+// begin: with a commit of ours, reading starts behind what it counts, and S2 is
+// not asked before something comes that is not passed already. Without one S2 is
+// asked where reading may start.
 func (m *Machine) begin() {
 	if m.phase == locating {
 		m.ask()
@@ -88,7 +94,7 @@ func (m *Machine) stand(p position, fresh bool) {
 			m.ask()
 			return
 		}
-		if m.adopting {
+		if m.adopting || m.foreign {
 			p.epoch = -1 // another cluster's, perhaps
 			if m.compared && p.base == m.twin.durable {
 				p.epoch = m.twin.epoch // and this is Kafka's
@@ -152,12 +158,13 @@ func (m *Machine) begins() bool {
 	case m.origin >= 0 || start.From == FromEarliest && !m.a.New:
 	case m.a.New:
 		m.origin = 0
+	case (m.anew || m.bound >= 0) && !m.has(LostBeginsAnew):
+		// S2 lost a stream that began long ago, perhaps where the policy says,
+		// perhaps at offset 0. Today's end of the log, or a time whose first record
+		// is deleted by now, would leave out in silence what came since: nothing is
+		// left out from the log start on.
 	case start.From == FromOffset:
 		m.origin = start.Offset
-	case (m.anew || m.bound >= 0) && !m.has(LostBeginsAnew):
-		// S2 lost a stream that began long ago. Today's end of the log, or a time
-		// whose first record is deleted by now, would leave out in silence what
-		// came since: nothing is left out from the log start on.
 	default:
 		return false
 	}
@@ -207,15 +214,6 @@ func (m *Machine) startAt(offset int64, p position) {
 	m.seek(offset)
 }
 
-// resume is where reading goes on behind a position: durable + 1, or where a
-// commit that counts exactly this position has passed control records.
-func (m *Machine) resume(durable int64) int64 {
-	if m.marked.Offset >= 0 && m.marked.Last == durable {
-		return max(durable+1, m.marked.Offset)
-	}
-	return durable + 1
-}
-
 // repositioned: the position is checked. What we hold must reach down to it;
 // else Kafka is asked for its range and read anew.
 func (m *Machine) repositioned() {
@@ -240,13 +238,16 @@ func (m *Machine) ranged(ev Ranged) {
 		m.retry(fmt.Errorf("ask Kafka for the partition's range: %w", ev.Err), m.askRange)
 		return
 	}
-	if m.stirred && !m.has(TroubleUnheard) {
-		m.checkAgain()
+	if m.phase == idle {
+		m.passedOver(ev)
 		return
 	}
 	if m.fresh {
 		begin := ev.Start
 		if m.origin >= 0 {
+			if m.suspect >= 0 && !m.starts(m.origin) {
+				m.origin = min(m.origin, m.suspect) // what Kafka wrote there since came behind the beginning
+			}
 			begin = m.origin
 		}
 		m.found.durable = m.within(begin) - 1
@@ -281,103 +282,6 @@ func (m *Machine) ranged(ev Ranged) {
 		return
 	}
 	m.takeOver()
-}
-
-// weigh compares where the copy goes on with what Kafka has. What is lost is
-// given up, or the partition is held: false.
-func (m *Machine) weigh(ev Ranged) bool {
-	m.gaps, m.await, m.emptied = nil, -1, 0
-	if m.cutAt != noCut {
-		from := m.cutAt
-		if from < 0 {
-			from = min(ev.Start, m.found.durable)
-		}
-		if m.has(CutMinimized) {
-			from = m.found.durable
-		}
-		m.giveUp(mapping.ReasonTruncation, from, m.found.durable+1)
-	}
-	if m.suspect >= 0 && m.suspect < m.skipTo {
-		// Kafka's client says that the log was cut back below what S2 lost: what
-		// Kafka has from there on was never lost, and nobody gave it up.
-		m.skipTo, m.rewind = m.suspect, true
-	}
-	if m.skipTo > max(ev.End, m.reach()) {
-		if m.unknownEnd < 4 {
-			m.unknownEnd++
-			m.wait(2*time.Second, m.askRange)
-			return false
-		}
-		// Kafka was cut back below what S2 lost: from its end on other records
-		// will come, and nobody gave those up.
-		m.skipTo, m.rewind = ev.End, true
-	}
-	if m.skipTo > m.reach() {
-		m.giveUp(mapping.ReasonOperator, m.reach(), m.skipTo)
-	}
-	target := m.reach()
-	switch {
-	case target < ev.Start && m.resume(m.found.durable) >= ev.Start:
-		m.emptied = ev.Start // what was deleted held no data: a commit of ours has passed it
-	case target < ev.Start && (m.answerTo(RetentionLost) == AnswerGap || m.has(GapUnasked)):
-		m.giveUp(mapping.ReasonRetention, m.unproven(), ev.Start)
-	case target < ev.Start:
-		m.stopAt(Hold{Reason: RetentionLost, From: m.unproven(), To: ev.Start, Detail: fmt.Sprintf(
-			"Kafka's log starts at offset %d, the stream ends at %d: offsets %d to %d were deleted before they were copied",
-			ev.Start, m.found.durable, m.unproven(), ev.Start-1)})
-		return false
-	case target <= ev.End:
-	case m.expected(ev.End) && m.has(EndUnawaited):
-	case m.expected(ev.End):
-		m.await = target
-	case m.unknownEnd < 4:
-		// A new leader may not have caught up with itself yet.
-		m.unknownEnd++
-		m.wait(2*time.Second, m.askRange)
-		return false
-	case m.fresh: // the stream holds nothing that could be cut off
-		m.origin, m.found.durable = ev.End, ev.End-1
-	case m.found.epoch >= 0 && !m.doubted:
-		// Cut since the question about the epoch. The end does not tell where: other
-		// records may stand there already.
-		m.doubted = true
-		m.askEpoch()
-		return false
-	case m.cutAt != noCut:
-		// Cut once more, and deeper than Kafka said: only the question about the
-		// epoch tells how deep.
-		m.retry(fmt.Errorf("kafka's log ends at offset %d, below %d where it was cut", ev.End, m.cutAt), func() { m.acquire(KafkaPosition) })
-		return false
-	default:
-		from := ev.End
-		if m.epochEnds > 0 {
-			from = min(from, m.epochEnds) // behind a gap marker the epoch of the record below it ends where it was cut
-		}
-		m.truncated(from, fmt.Sprintf("Kafka's log ends at offset %d, below %d where the stream goes on", ev.End, target))
-		return false
-	}
-	return true
-}
-
-// reach is where reading goes on: behind the position, and behind what is given
-// up. Not at a commit that stands higher, though it carries our metadata: there are
-// tools that move an offset and keep what stands beside it.
-func (m *Machine) reach() int64 {
-	offset := max(m.found.durable+1, m.emptied)
-	if n := len(m.gaps); n > 0 {
-		offset = max(offset, m.gaps[n-1].To)
-	}
-	return offset
-}
-
-// unproven is where retention's loss begins. A commit that passed offsets without
-// data is not believed there: they may have been cut off and written anew before
-// retention took them, and Kafka can no longer tell.
-func (m *Machine) unproven() int64 {
-	if n := len(m.gaps); n > 0 {
-		return m.gaps[n-1].To
-	}
-	return m.found.durable + 1
 }
 
 // raiseFloor notes the highest position seen: a later reading below it means

@@ -77,3 +77,10 @@ func answered[E any](m *Machine, id uint64, ev E, take func(E)) {
 		take(ev)
 	}
 }
+
+func (m *Machine) nextRequest() uint64 {
+	m.request++
+	return m.request
+}
+
+func (m *Machine) do(a Action) { m.out = append(m.out, a) }

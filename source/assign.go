@@ -88,7 +88,7 @@ func (s *Source) offsetsFetched(_ context.Context, _ *kgo.Client, resp *kmsg.Off
 const adjustTimeout = 10 * time.Second
 
 // adjust says where reading starts, explicitly for every partition: one that is
-// left out could never be set later. A commit of ours is believed; everything
+// left out could never be set later. What a commit of ours counts is believed; everything
 // else stands paused at 0 until its owner has asked S2. An error would cost the
 // member all its partitions: it is returned only when they are gone anyway.
 func (s *Source) adjust(parent context.Context, fetched map[string]map[int32]kgo.Offset) (map[string]map[int32]kgo.Offset, error) {
@@ -114,8 +114,9 @@ func (s *Source) adjust(parent context.Context, fetched map[string]map[int32]kgo
 			}
 			p.adjusted, p.stopped = true, true // until the owner seeks
 			if c := s.begin(p, topics[topic], related, generation); c != nil {
-				at = put(at, k, kgo.NewOffset().At(c.Offset).WithEpoch(c.Epoch))
-				p.stopped, p.top = false, kgo.EpochOffset{Epoch: c.Epoch, Offset: c.Offset}
+				from := handoff.ReadsFrom(c)
+				at = put(at, k, kgo.NewOffset().At(from).WithEpoch(c.Epoch))
+				p.stopped, p.top = false, kgo.EpochOffset{Epoch: c.Epoch, Offset: from}
 			}
 		}
 	}

@@ -116,6 +116,56 @@ func TestACommitOfOursIsWhereReadingStarts(t *testing.T) {
 	}
 }
 
+// Somebody moved the group to the end of the topic with a tool that keeps the
+// metadata, and no new record comes: what was jumped over is copied all the same.
+func TestACommitThatAToolMoved(t *testing.T) {
+	w := newWorld(t)
+	w.topic("orders", 1)
+	w.produce("orders", 0, 10, 10)
+	first := w.join(w.config("orders"))
+	meta := w.wantCommitted("orders", 0, 10)
+	first.leave()
+	w.produce("orders", 0, 5, 10)
+	w.commitAs("orders", 0, 15, 0, meta.Encode())
+
+	fetches := w.fetchedFrom("orders")
+	w.join(w.config("orders"))
+	w.wantCopied("orders", 0, 0, 15)
+	if f := fetches.first(t); f.offset != 10 {
+		t.Errorf("the first fetch was at %d, the commit counts what is below 10", f.offset)
+	}
+}
+
+// Control records that a commit passed are read again, and are no reason to become
+// the writer: a group of idle transactional partitions would fence all its streams
+// at each start.
+func TestPassedControlRecordsAreNoReasonToAcquire(t *testing.T) {
+	w := newWorld(t)
+	w.topic("orders", 1)
+	w.transact("orders", 0, 3, kgo.TryCommit) // 0 to 2, marker 3
+	first := w.join(w.config("orders"))
+	w.wantCommitted("orders", 0, 4)
+	first.leave()
+
+	fetches := w.fetchedFrom("orders")
+	tails := w.s2.Requests(s2mem.OpTail)
+	m := w.join(w.config("orders"))
+	w.until("the control record to be read again", func() bool {
+		select {
+		case f := <-fetches.seen:
+			return f.offset == 4
+		default:
+			return false
+		}
+	})
+	w.until("lag 0", func() bool { st, ok := m.of("orders", 0); return ok && st.Lag == 0 && st.LastStable == 4 })
+	if st, _ := m.of("orders", 0); st.Phase != "idle" || w.s2.Requests(s2mem.OpTail) != tails {
+		t.Errorf("%+v, and S2 was asked %d times", st, w.s2.Requests(s2mem.OpTail)-tails)
+	}
+	w.transact("orders", 0, 1, kgo.TryCommit)
+	w.wantOffsets("orders", 0, []int64{0, 1, 2, 4})
+}
+
 func TestAStrangersCommitCountsForNothing(t *testing.T) {
 	stranger := offsets.Meta{Next: 9, Last: 6, Parts: 1, ID: "stranger"}.Encode()
 	for name, metadata := range map[string]string{"another identity": stranger, "no metadata": "", "another program": "host-7", "newer": `{"v":2}`} {

@@ -96,6 +96,62 @@ func (w *world) restore(d dice) {
 	w.comeBack(d, members)
 }
 
+// moveCommit is a tool that moves the group's commit and keeps what stands beside
+// it. Most take care that nobody is at work; what came meanwhile lies behind the
+// position that the metadata count.
+func (w *world) moveCommit(p *partition, d dice) bool {
+	if p.ours() == nil {
+		return false
+	}
+	move := func() {
+		if p.ours() == nil {
+			return
+		}
+		to := p.stable
+		if d.chance(3) {
+			to = p.start + d.Int64N(p.stable-p.start+1)
+		}
+		c := *p.commit
+		if c.offset == to {
+			return
+		}
+		if to > c.offset {
+			w.hit("commit moved up")
+		} else {
+			w.hit("commit moved down")
+		}
+		if c.offset, c.lower = to, true; d.chance(2) {
+			c.epoch = -1
+		}
+		w.say("tool", "commit moved", int64(p.index), to)
+		p.commit, p.highOf, p.moved = &c, -1, to
+		p.stream.jumped()
+	}
+	if d.chance(4) {
+		move()
+		return true
+	}
+	members := append([]*process(nil), w.processes...)
+	for _, m := range members {
+		m.crash()
+	}
+	for len(members) < w.shape.processes { // some are between two lives
+		members = append(members, &process{slot: len(members)})
+	}
+	w.group.members = nil
+	for _, p := range w.partitions {
+		p.orphan()
+	}
+	for range d.IntN(6) {
+		p.append(p.record(d), data)
+	}
+	w.in(d.span(0, time.Second), func() {
+		move()
+		w.comeBack(d, members)
+	})
+	return true
+}
+
 // addPartition makes the topic larger by one.
 func (w *world) addPartition(d dice) bool {
 	if len(w.partitions) >= 5 {

@@ -1,6 +1,8 @@
 package sim
 
 import (
+	"slices"
+
 	"kafka-s2-bridge/handoff"
 	"kafka-s2-bridge/offsets"
 )
@@ -43,7 +45,7 @@ func (p *partition) covered(who string, offset int64, cuts, made int) {
 	if c.topic != p.topic {
 		*c = checks{topic: p.topic}
 	}
-	if offset > p.high && !p.beyond(offset) {
+	if offset > p.high && offset != p.firsts[made] && !p.beyond(offset) {
 		p.w.violate("%s: commit of %d, beyond everything that was stable (%d)", who, offset, p.high)
 	}
 	s.hide()
@@ -56,9 +58,9 @@ func (p *partition) covered(who string, offset int64, cuts, made int) {
 		case e.made == s.made && s.exists, s.line.names(e.rec.Offset):
 		case past && e.born > 0: // the stream may have held another history there
 			surely = false
-		case past && (e.stored || p.named.names(e.rec.Offset)), past && e.rec.Offset < p.began:
+		case past && (e.stored || p.named.names(e.rec.Offset)), past && e.rec.Offset < max(p.began, p.firsts[made]):
 			surely = false
-		case e.rec.Offset <= s.line.durable && s.line.last != nil && s.line.last.cut != 0:
+		case e.rec.Offset <= s.line.durable && (s.line.last != nil && s.line.last.cut != 0 || s.line.tells != nil && s.line.tells.cut != 0):
 			surely = false // the stream holds another history there; who goes on has to say so
 		case e.rec.Offset < s.line.first: // gone before the stream began, or not wanted
 		case e.rec.Offset <= p.hidden: // see hide
@@ -81,7 +83,7 @@ func (p *partition) beyond(offset int64) bool {
 	if offset == line.first || offset == p.began {
 		return true
 	}
-	for _, g := range line.gaps {
+	for _, g := range slices.Concat(line.gaps, p.named.gaps) { // the stream that had it may be gone
 		if g.To == offset {
 			return true
 		}

@@ -38,26 +38,29 @@ type owner struct {
 	id         mapping.Identity
 	generation int64
 	words      []*word
-	known      int64 // highest offset that it may know to be in the stream; -1: none
-	cutsTold   int   // truncations when it was told of one last
-	cutTold    int64 // and from where on
-	located    int64 // what it was told about its start; -1: nothing
-	fresh      bool  // its partition began after the group did
-	set        bool  // it has a commit of ours
-	begun      bool  // it knows that the stream has begun
-	found      bool  // it had, when it was fenced
-	adopting   *word // by which it took the stream over
-	setLower   bool  // it has set the commit back, and has appended nothing since
-	rewinding  bool  // it has asked for a lower commit and has no answer
-	causes     []uint64
-	topic      int // incarnation of the topic that this is for
+	known      int64          // highest offset that it may know to be in the stream; -1: none
+	news       news           // what its client told it of truncations
+	telling    news           // the same, when it sent what is landing
+	located    int64          // what it was told about its start; -1: nothing
+	fresh      bool           // its partition began after the group did
+	set        bool           // it has a commit of ours
+	begun      bool           // it knows that the stream has begun
+	found      bool           // it had, when it was fenced
+	adopting   *word          // by which it took the stream over
+	setLower   bool           // it has set the commit back, and has appended nothing since
+	rewinding  bool           // it has asked for a lower commit and has no answer
+	said       handoff.Status // after the step before
+	opens      uint64         // times that it became the writer
+	topic      int            // incarnation of the topic that this is for
 	cursor     cursor
 	marks      marks
 	fences     int
 	made       int // incarnation of the stream that it fenced
 	flowed     bool
-	judged     int           // truncations that the newest answer about an epoch knew of; -1: none was given
-	stopped    time.Duration // when it was the writer last
+	jumped     *offsets.Commit // that it was assigned with, if a tool had moved it
+	blind      bool            // its commit has no leader epoch: its client cannot notice a truncation
+	judged     int             // truncations that the newest answer about an epoch knew of; -1: none was given
+	stopped    time.Duration   // when it was the writer last
 
 	// For planted bugs.
 	lastToken  string            // of its newest fence
@@ -71,6 +74,14 @@ type owner struct {
 	answered   map[uint64]bool
 }
 
+// news is what an owner knows of truncations: how many there were when it was told
+// of one last, and from where on.
+type news struct {
+	cuts int
+	from int64
+	lost bool // true or not: it was told so
+}
+
 // giveUp is a Release with its deadline.
 type giveUp struct {
 	handoff.Event
@@ -82,6 +93,8 @@ func (m *process) own(p *partition) *owner {
 	o := &owner{w: w, m: m, p: p, judged: -1, born: w.now, sessions: map[uint64]*session{}, topic: p.topic, mine: map[string]bool{}, answered: map[uint64]bool{},
 		shown: map[string]string{}, tickets: map[uint64]bool{}, id: p.id, known: -1, located: -1}
 	w.owners++
+	p.owners++
+	p.blow()
 	o.name = fmt.Sprintf("%s/%s#%d", m.name, p.name, w.owners)
 	a := handoff.Assignment{Identity: p.id, Generation: w.group.generation, Commit: p.ours(), Parts: int32(w.parts())}
 	if c := p.commit; c != nil && a.Commit == nil {
@@ -98,7 +111,10 @@ func (m *process) own(p *partition) *owner {
 		o.known, o.begun = a.Commit.Last, true
 	}
 	if o.set {
-		o.highMark = a.Commit.Offset
+		o.highMark, o.blind = a.Commit.Offset, a.Commit.Epoch < 0
+		if a.Commit.Offset == p.moved {
+			o.jumped = a.Commit
+		}
 	}
 	cfg := w.machineConfig
 	cfg.Rand = rand.New(rand.NewPCG(w.dice.Uint64(), 7))
@@ -107,7 +123,8 @@ func (m *process) own(p *partition) *owner {
 	o.startReading(a.Commit)
 	m.owners = append(m.owners, o)
 	w.say(o.name, "assigned", a.Generation, o.cursor.offset)
-	o.phase = o.machine.Status().Phase
+	o.said = o.machine.Status()
+	o.phase = o.said.Phase
 	o.step(handoff.Begin{})
 	return o
 }
@@ -262,8 +279,10 @@ func (o *owner) step(ev handoff.Event) {
 	if o.done || o.m.dead { // struck at a point on its way
 		return
 	}
+	o.steps(ev)
 	paced := o.carryOut(o.machine.Step(o.now(), ev))
 	for paced && !o.done && !o.m.dead {
+		o.steps(handoff.Paced{})
 		paced = o.carryOut(o.machine.Step(o.now(), handoff.Paced{}))
 	}
 	if !o.done && !o.m.dead {

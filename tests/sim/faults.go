@@ -20,6 +20,7 @@ func (w *world) strike(f *fault) {
 		w.lag = w.now + 12*time.Second
 	}
 	w.say("fault", f.String())
+	p.blow()
 	if f.kind < weatherKinds {
 		w.fronts = append(w.fronts, front{kind: f.kind, part: f.part, percent: f.percent, until: w.now + f.lasts})
 		return
@@ -71,6 +72,10 @@ func (w *world) strike(f *fault) {
 		for _, q := range w.partitions {
 			q.late = false // the commit that told it may be gone
 		}
+	case movedCommit:
+		if !w.moveCommit(p, d) {
+			return
+		}
 	case learnIDs:
 		if !w.learnIDs() {
 			return
@@ -102,6 +107,18 @@ func (w *world) hurtWorld(f *fault, p *partition, s *stream, d dice) bool {
 		for range d.IntN(6) {
 			p.append(p.record(d), data)
 		}
+		p.kick()
+		return true
+	case rewrite:
+		c := p.ours()
+		if c == nil || c.Last < 0 || c.Offset < c.Last+3 || c.Offset > p.stable || p.start > c.Last+1 {
+			return false
+		}
+		p.truncate(c.Last + 1 + d.Int64N(c.Offset-c.Last-2))
+		for range 1 + d.IntN(6) {
+			p.append(p.record(d), data)
+		}
+		p.expire(c.Last + 2 + d.Int64N(c.Offset-c.Last-1))
 		p.kick()
 		return true
 	case expire:
@@ -183,6 +200,8 @@ func (s *stream) usurp(d dice, generation int64) bool {
 	random = binary.LittleEndian.AppendUint64(random, d.Uint64())
 	token := mapping.NewToken(s.p.id, generation, random)
 	_, _ = s.append([]stored{{fenceRecord(token).Stored, byOther}}, conditions{})
+	s.line.fencer = nil
+	s.p.blow()
 	s.w.say(s.name, "usurped", int64(s.tail()))
 	s.rival = token
 	return true

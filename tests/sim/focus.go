@@ -3,6 +3,7 @@ package sim
 import (
 	"slices"
 	"strings"
+	"time"
 
 	"kafka-s2-bridge/handoff"
 )
@@ -56,7 +57,10 @@ func (w *world) focus(words string) {
 		case crashAt, staticCrashAt, pauseAt, truncateAt, expireAt, rollBackAt:
 			f.point, f.ordinal = points[f.dice.IntN(len(points))], f.dice.between(1, 3)
 		}
-		if k < weatherKinds && k != staleTail && k != epochUnknown {
+		switch {
+		case k == staleTail, k == epochUnknown:
+			f.lasts, f.percent = min(max(f.lasts, 500*time.Millisecond), 1500*time.Millisecond), 50
+		case k < weatherKinds:
 			f.lasts, f.percent, f.part = w.shape.horizon, 40, -1
 		}
 	}

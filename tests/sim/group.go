@@ -45,6 +45,7 @@ func (g *group) join(m *process) {
 		return
 	}
 	g.members = append(g.members, m)
+	m.stay++
 	g.w.say("group", "join "+m.name)
 	g.bump()
 	m.generation = g.generation
@@ -157,6 +158,7 @@ type process struct {
 	slot       int
 	owners     []*owner
 	generation int64 // as it knows it
+	stay       int   // times that it joined: each time under another member id
 	dead       bool
 	paused     bool
 	committing bool

@@ -80,19 +80,24 @@ type partition struct {
 	all    []*entry // every entry ever, all histories
 	commit *committed
 	highOf int64 // highest offset committed since the group exists
+	moved  int64 // where a tool put the commit last; -1: nowhere
 
 	late   bool    // it was added when the group had commits of its siblings
 	points []int64 // where the truncations cut, by their number - 1
 
 	stream  *stream
 	owner   *process // by the group's word; nil: nobody (yet)
+	owners  int      // that it had so far
+	blows   int      // that may each cost an acquisition
+	fences  int      // of ours that landed
 	alarm   bool     // the next fetch meets a leader that is behind
 	turn    int      // counts hand-overs
 	leaving bool     // its owner was asked to let go
 	damage  damage
-	named   lineage // its gaps: those of all streams that it ever had
-	began   int64   // where the newest incarnation of the stream began
-	hidden  int64   // where retention hid a truncation, -1: nowhere
+	named   lineage       // its gaps: those of all streams that it ever had
+	began   int64         // where the newest incarnation of the stream began
+	firsts  map[int]int64 // the same of each
+	hidden  int64         // where retention hid a truncation, -1: nowhere
 	checks  checks
 }
 
@@ -122,7 +127,7 @@ func (p *partition) recreate() {
 	p.id = mapping.Identity{Cluster: p.w.cluster(), Topic: "t", TopicID: p.topicID(), Partition: int32(p.index)}
 	p.log, p.start, p.end, p.stable, p.txn, p.leader = nil, 0, 0, 0, false, 0
 	p.epochs = []epochStart{{0, 0}}
-	p.commit, p.highOf, p.high, p.began, p.named = nil, -1, 0, 0, lineage{}
+	p.commit, p.highOf, p.high, p.moved, p.began, p.named, p.firsts = nil, -1, 0, -1, 0, lineage{}, map[int]int64{}
 }
 
 // topicID is that of the present incarnation.
@@ -199,6 +204,11 @@ func (p *partition) truncate(offset int64) {
 		}
 	}
 	p.log = kept
+	for _, e := range p.all { // what compaction had removed is of the lost history, too
+		if e.topic == p.topic && e.rec.Offset >= offset && e.cut == 0 {
+			e.cut = p.cuts
+		}
+	}
 	p.end, p.stable, p.txn = offset, min(p.stable, offset), false
 	for len(p.epochs) > 1 && p.epochs[len(p.epochs)-1].start >= offset {
 		p.epochs = p.epochs[:len(p.epochs)-1]
@@ -220,6 +230,7 @@ func (p *partition) expire(start int64) {
 		p.epochs = p.epochs[1:]
 	}
 	p.epochs[0].start = max(p.epochs[0].start, p.start)
+	p.stream.jumped()
 }
 
 // compact removes data records below the last one of the log.

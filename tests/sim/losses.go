@@ -53,6 +53,9 @@ func (s *stream) gapped(o *owner, token string, g *mapping.Gap) {
 		w.hit("gap that hides epochs")
 		line.gaps = append(line.gaps, gap{*g, p.cuts})
 		line.epoch, line.blind, line.tells = -1, len(p.points), nil
+		if o.judged >= 0 {
+			line.blind = o.judged // what was cut since its question is hidden, too
+		}
 		return
 	case g.From >= g.To:
 		w.violate("%s: %s wrote a gap marker that names nothing (%d to %d)", s.name, o.name, g.From, g.To)
@@ -77,7 +80,7 @@ func (s *stream) gapped(o *owner, token string, g *mapping.Gap) {
 		s.skipped(o, g)
 		for _, e := range p.log {
 			// What Kafka wrote anew behind a cut that its client told of was never S2's.
-			anew := o.cutsTold > 0 && e.born > 0 && e.born <= o.cutsTold && e.rec.Offset >= o.cutTold
+			anew := e.born > 0 && e.born <= o.telling.cuts && e.rec.Offset >= o.telling.from
 			if o.topic == p.topic && anew && g.From <= e.rec.Offset && e.rec.Offset < g.To && e.due() && !e.stored && !p.named.names(e.rec.Offset) {
 				w.violate("%s: %s gave up offset %d as lost by S2, which it never had", s.name, o.name, e.rec.Offset)
 			}
@@ -136,36 +139,29 @@ func (s *stream) cutBack(o *owner, g *mapping.Gap) {
 	for n, point := range p.points {
 		before := false // a marker accounts for this one
 		for i := range line.gaps {
-			if h := &line.gaps[i]; h.Reason == mapping.ReasonTruncation && n < h.cuts && h.From <= point {
+			if h := &line.gaps[i]; h.Reason == mapping.ReasonTruncation && n < h.cuts && h.has(point) {
 				before = true
 			}
 		}
 		lost = lost || (point < g.To && !before)
-		if point < g.From && point < p.start && !before && !o.toldOfCut(point) {
+		if point < g.From && point < p.start && !before {
 			w.hit("truncation hidden by retention")
 			line.hidden = max(line.hidden, p.start-1)
 			p.hidden = max(p.hidden, line.hidden)
 		}
 	}
+	for _, e := range p.all { // or the stream holds what it took, behind such a marker
+		lost = lost || (e.topic == o.topic && e.made == s.made && e.cut != 0 && e.rec.Offset < g.To && !s.excused(e))
+	}
 	if guess := line.blind >= 0 && line.tells == nil; !lost && !guess && !p.damage.has(restore) { // else the epochs may be another cluster's
 		w.violate("%s: %s wrote a truncation from %d to %d, and Kafka's log was not cut there: %v", s.name, o.name, g.From, g.To, p.points)
 	}
 	for _, e := range p.all {
-		if e.topic != o.topic || e.made != s.made || e.cut == 0 || e.cut > o.judged || e.rec.Offset >= g.From || e.rec.Offset <= line.hidden || s.excused(e) {
+		if e.topic != o.topic || e.made != s.made || e.cut == 0 || e.cut > o.judged || e.rec.Offset >= g.From || e.rec.Offset < p.start || e.rec.Offset <= line.hidden || s.excused(e) {
 			continue
 		}
 		w.violate("%s: %s wrote a truncation from %d on, and offset %d is dropped, too", s.name, o.name, g.From, e.rec.Offset)
 	}
-}
-
-// toldOfCut: the newest hold for a truncation said that it reached so deep.
-func (o *owner) toldOfCut(point int64) (told bool) {
-	for _, w := range o.words {
-		if w.hold.Reason == handoff.Truncated {
-			told = w.hold.From <= point
-		}
-	}
-	return told
 }
 
 // leftOut judges the marker of records that cannot be copied, neighbours.

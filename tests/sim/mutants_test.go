@@ -9,14 +9,6 @@ import (
 	"kafka-s2-bridge/handoff"
 )
 
-// unseen are planted bugs that no seed shows yet: either the simulated world lacks
-// what they need, or another rule makes up for them. The test fails when one is
-// caught, so that this list stays true.
-var unseen = map[string]bool{
-	"commit-believed": true, "cut-commit-kept": true, // reading begins behind the position, whatever the commit says
-	"trouble-unheard": true, // the question about the epoch behind each seek finds it, too
-}
-
 // TestMutants plants one bug after the other: each must be caught within 500
 // seeds, and a correct variant must pass them.
 func TestMutants(t *testing.T) {
@@ -33,10 +25,6 @@ func TestMutants(t *testing.T) {
 				t.Errorf("seed %d fails without the bug %s, too: %s", first, b.Name, r)
 			}
 			switch {
-			case unseen[b.Name] && first >= 0:
-				t.Errorf("%s is caught by seed %d: take it off the list of those that are not", b.Name, first)
-			case unseen[b.Name]:
-				said = "NOT CAUGHT: " + b.Story
 			case b.Right && first >= 0:
 				t.Errorf("%s is right and fails with seed %d: %s", b.Name, first, said)
 			case !b.Right && first < 0:

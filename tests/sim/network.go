@@ -114,13 +114,20 @@ type frame struct {
 	token string
 	count int
 	lost  bool
+	size  int  // encoded bytes
 	gap   bool // holds a gap marker
 	blind bool // without a sequence number (a planted bug)
+	told  news // what its owner had been told when it sent this
 }
 
 // settle decodes what the client might overwrite from now on.
-func (f *frame) settle() {
+func (f *frame) settle(w *world) {
 	if f.batch != nil {
+		defer func() {
+			if recover() != nil {
+				w.violate("a batch was given away before its append was over")
+			}
+		}()
 		f.recs, f.batch = decode(f.batch.Bytes()), nil
 	}
 }
@@ -128,7 +135,7 @@ func (f *frame) settle() {
 func (x *session) send(b *mapping.Batch, seq uint64, token string) {
 	w, d := x.o.w, x.o.w.net
 	x.waiting++
-	f := &frame{batch: b, seq: seq, token: token, count: b.Count(), gap: b.Gap() != nil}
+	f := &frame{batch: b, seq: seq, token: token, count: b.Count(), size: len(b.Bytes()), gap: b.Gap() != nil, told: x.o.news}
 	x.out = append(x.out, f)
 	if x.upDead || x.over {
 		return
@@ -157,7 +164,7 @@ func (x *session) arrive(f *frame) {
 	if f.lost || x.over {
 		return
 	}
-	f.settle()
+	f.settle(o.w)
 	if len(x.flying) > 0 && x.flying[0] == f {
 		x.flying = x.flying[1:]
 	}
@@ -281,12 +288,12 @@ func (x *session) drop() {
 	keep := x.o.w.net.IntN(len(x.flying) + 1)
 	for i, f := range x.flying {
 		if f.lost = i >= keep; !f.lost {
-			f.settle()
+			f.settle(x.o.w)
 		}
 	}
 	if x.o.w.bug.is("blind-resend") {
 		for _, f := range x.out {
-			f.settle()
+			f.settle(x.o.w)
 		}
 	}
 }
@@ -307,6 +314,7 @@ func (s *stream) land(f *frame, o *owner) (uint64, *refusal) {
 	start, no := s.append(f.recs, cond)
 	if no == nil {
 		s.w.say(s.name, "landed", int64(start), int64(len(f.recs)))
+		o.telling = f.told
 		s.landed(o, f.token, start, len(f.recs))
 	}
 	return start, no

@@ -38,7 +38,7 @@ func (s *stream) opened(o *owner, token string, m *mapping.Open) {
 	}
 	if !line.begun || replayed {
 		line.begun, line.topic, line.first = true, o.topic, m.Resume
-		p.began = m.Resume
+		p.began, p.firsts[s.made] = m.Resume, max(m.Resume, p.firsts[s.made])
 	}
 	line.durable, line.opener, line.epoch = m.Resume-1, token, m.Epoch
 }

@@ -19,7 +19,7 @@ type word struct {
 // everybody types what fits.
 func (w *world) page(o *owner) {
 	d := w.people
-	if w.now > w.shape.horizon+15*time.Second || !d.percent(w.policy.diligence) {
+	if w.now > max(w.shape.horizon, w.peace)+15*time.Second || !d.percent(w.policy.diligence) {
 		return
 	}
 	after := d.span(20*time.Millisecond, 5*time.Second)
@@ -99,7 +99,7 @@ func (o *owner) adopts() (*word, bool) {
 // Where Kafka was cut back below what S2 lost, the leave to give that up will do:
 // what Kafka writes there now was never lost.
 func (o *owner) replays() (*word, bool) {
-	if o.p.cuts > 0 {
+	if o.p.cuts > 0 || o.news.lost {
 		if word, ok := o.leave(handoff.S2Behind, handoff.AnswerGap, nil); ok {
 			return word, true
 		}

@@ -24,7 +24,7 @@ type lineage struct {
 	group   *pieces // chunks of a record that is not complete
 	foreign uint64  // behind somebody else's newest record; 0: there is none
 	newer   uint64  // behind the newest one of a newer version of the format
-	fences  int
+	fencer  *owner  // of the newest fence; nil: somebody else
 	after   []int64 // by sequence number: durable behind a record of ours; -2: no record of ours
 	gaps    []gap
 	blind   int    // the position is a marker's that tells no epoch: truncations until then; -1: it is not
@@ -48,6 +48,10 @@ type checks struct {
 // landed judges a batch the instant that it is in the stream.
 func (s *stream) landed(o *owner, token string, start uint64, n int) {
 	line := &s.line
+	if line.fencer != o {
+		w := s.w
+		w.violate("%s: %s appends between the fences of another", s.name, o.name)
+	}
 	for seq := start; seq < start+uint64(n); seq++ {
 		s.before[seq].line = *line
 		rec := s.recs[seq].Stored
@@ -109,10 +113,6 @@ func (s *stream) data(o *owner, token string, rec mapping.Stored, pos mapping.Po
 		w.violate("%s: offset %d is not as Kafka has it: %s", s.name, pos.Offset, why)
 	}
 	s.between(o, x, at)
-	if o.adopting != nil {
-		o.use(o.adopting)
-		o.adopting = nil // until then it may have to be done anew
-	}
 	line.epoch = -1
 	if pos.Chunk != nil {
 		line.group = &pieces{x: x, token: token, epoch: pos.LeaderEpoch, chunk: *pos.Chunk, got: len(rec.Body)}
@@ -136,6 +136,13 @@ func (s *stream) between(o *owner, x *entry, at int) {
 		}
 		if r.rec.Offset <= line.durable {
 			break
+		}
+		if r.born > 0 && r.expired && r.rec.Offset < o.highMark && o.highMark <= p.start {
+			// What its commit had passed was cut off and written anew, and all of
+			// that deleted.
+			s.w.hit("truncation hidden by retention")
+			line.hidden = max(line.hidden, r.rec.Offset)
+			p.hidden = max(p.hidden, line.hidden)
 		}
 		if r.due() && r.rec.Offset > line.hidden {
 			s.w.violate("%s: %s wrote offset %d, and offset %d before it is missing", s.name, o.name, x.rec.Offset, r.rec.Offset)
@@ -170,6 +177,7 @@ func (s *stream) hide() {
 			}
 		}
 	}
+	s.jumped()
 	if c := p.ours(); c != nil && c.Last == line.durable && c.Offset <= p.start {
 		// What the commit passed was cut off and written anew, and all of that
 		// deleted.
@@ -195,6 +203,28 @@ func (s *stream) hide() {
 	}
 	line.last, line.hidden = nil, max(p.start-1, last.rec.Offset)
 	p.hidden = line.hidden
+}
+
+// jumped notices that retention took what a tool jumped over: to everybody it looks
+// like control records that a commit of ours has passed.
+func (s *stream) jumped() {
+	p, line := s.p, &s.line
+	c := p.ours()
+	told := c != nil && c.Offset == p.moved && (c.Last == line.durable || !line.begun)
+	for _, m := range s.w.processes { // the group may be gone, and who read its commit at work
+		for _, o := range m.owners {
+			told = told || o.p == p && o.jumped != nil && (o.jumped.Last == line.durable || !line.begun)
+		}
+	}
+	if !told || p.start > p.moved {
+		return
+	}
+	for _, e := range p.all {
+		if e.topic == p.topic && e.expired && e.due() && e.made != s.made && e.rec.Offset > max(line.durable, line.hidden) {
+			s.w.hit("moved commit hidden by retention")
+			line.hidden, p.hidden = e.rec.Offset, max(p.hidden, e.rec.Offset)
+		}
+	}
 }
 
 // differs compares a stored record with Kafka's, byte for byte.
@@ -255,7 +285,8 @@ func (p *partition) find(topic int, offset int64, epoch int32, same func(*entry)
 // fenced judges a fence that landed on a stream with that token and tail.
 func (s *stream) fenced(o *owner, token, before string, tail uint64) {
 	w := s.w
-	s.line.fences++
+	s.line.fencer = o
+	s.p.fences++
 	o.made, o.found = s.made, s.line.begun
 	if o.drainBy > 0 {
 		w.hit("fence-landed-while-leaving")

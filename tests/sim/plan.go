@@ -49,6 +49,7 @@ const (
 	falseAlarm  // a leader that is behind calls the position out of range
 	addPartition
 	foreignCommit // somebody else commits for the group
+	movedCommit   // a tool moves the group's commit, and keeps our metadata
 	learnIDs      // the brokers have topic ids from now on
 	strayAnswer   // an operator answers whatever there is, or is not
 
@@ -60,6 +61,7 @@ const (
 	changeToken
 	rivalToken
 	truncate
+	rewrite // what the commit passed is cut off and written anew, and retention takes of that
 	expire
 	recreateTopic
 	bigRecord
@@ -82,9 +84,9 @@ var kindNames = [kindCount]string{
 	commitLost: "commit-lost", commitAnswerLost: "commit-answer-lost", letterLost: "letter-lost", letterAnswerLost: "letter-answer-lost", weatherKinds: "?",
 	crash: "crash", staticCrash: "static-crash", crashAt: "crash-at", staticCrashAt: "static-crash-at", pause: "pause", pauseAt: "pause-at",
 	twin: "twin", moveOne: "move", evictAlive: "evict-alive", deleteGroup: "delete-group", election: "election", compact: "compact", falseAlarm: "false-alarm", largeRecord: "large-record",
-	addPartition: "add-partition", foreignCommit: "foreign-commit", learnIDs: "learn-ids", strayAnswer: "stray-answer", rollBack: "roll-back", truncateAt: "truncate-at", expireAt: "expire-at", rollBackAt: "roll-back-at", newerFormat: "newer-format", restore: "restore",
+	addPartition: "add-partition", foreignCommit: "foreign-commit", movedCommit: "moved-commit", learnIDs: "learn-ids", strayAnswer: "stray-answer", rollBack: "roll-back", truncateAt: "truncate-at", expireAt: "expire-at", rollBackAt: "roll-back-at", newerFormat: "newer-format", restore: "restore",
 	deleteStream: "delete-stream", trim: "trim", foreignAppend: "foreign-append", clearToken: "clear-token",
-	changeToken: "change-token", rivalToken: "rival-token", rivalWar: "rival-war", truncate: "truncate", expire: "expire",
+	changeToken: "change-token", rivalToken: "rival-token", rivalWar: "rival-war", truncate: "truncate", rewrite: "rewrite", expire: "expire",
 	recreateTopic: "recreate-topic", bigRecord: "big-record", tornChunk: "torn-chunk",
 }
 

@@ -47,8 +47,14 @@ func TestSim(t *testing.T) {
 		float64(len(options))/time.Since(began).Seconds(), runtime.GOMAXPROCS(0), len(failed))
 	t.Log("\n" + hits.String())
 	t.Log("\n" + hits.matrix())
-	if *seeds < 5000 || *focus != "" {
+	t.Log("\n" + hits.pairTable())
+	if *seeds < 5000 || *focus != "" || *planted != "" {
 		return
+	}
+	for _, name := range []string{"seed with an ownership change", "seed with records in a stream"} {
+		if n := hits[name]; n < hits["seed"]*9/10 {
+			t.Errorf("%d of %d runs only: %s", n, hits["seed"], name)
+		}
 	}
 	for _, name := range Windows(*seeds >= campaign) {
 		if hits[name] == 0 {
@@ -57,6 +63,9 @@ func TestSim(t *testing.T) {
 	}
 	for _, name := range hits.unheardOf() {
 		t.Errorf("not among the ways that a machine goes: %s", name)
+	}
+	for _, name := range hits.misdeclared(*seeds >= 5*5000) {
+		t.Error(name)
 	}
 }
 
@@ -160,13 +169,35 @@ func onceFailed(t *testing.T) (list []Options) {
 	return list
 }
 
-// TestDeterministic: one seed is one run, bit for bit.
+// TestDeterministic: one seed is one run, bit for bit; so are one seed with a focus,
+// with faults left out, or with a planted bug, and one script.
 func TestDeterministic(t *testing.T) {
+	var options []Options
 	for seed := range uint64(200) {
-		a, b := Run(Options{Seed: seed}), Run(Options{Seed: seed})
-		if a.Hash != b.Hash {
-			t.Fatalf("seed %d gave the traces %x and %x", seed, a.Hash, b.Hash)
+		focus := fuzzed[seed%uint64(len(fuzzed))]
+		w := newWorld(Options{Seed: seed, Focus: focus})
+		options = append(options, Options{Seed: seed}, Options{Seed: seed, Focus: focus, Skip: []int{0, 2}},
+			Options{Seed: seed, Bug: Bugs[seed%uint64(len(Bugs))].Name}, Options{Script: write(seed, w.shape, w.plan)})
+	}
+	for _, opt := range options {
+		if a, b := Run(opt), Run(opt); a.Hash != b.Hash || a.Failed != b.Failed {
+			t.Fatalf("%+v gave the traces %x (%s) and %x (%s)", opt, a.Hash, a.Failed, b.Hash, b.Failed)
 		}
+	}
+}
+
+// What a seed's line says is what ran: leaving faults out changes the run, and so
+// does a focus.
+func TestSkipAndFocus(t *testing.T) {
+	all := Run(Options{Seed: 3, Focus: "crash"})
+	if less := Run(Options{Seed: 3, Focus: "crash", Skip: []int{1}}); len(less.Plan) != len(all.Plan)-1 || less.Hash == all.Hash {
+		t.Errorf("left out: %v of %v", less.Plan, all.Plan)
+	}
+	if other := Run(Options{Seed: 3}); slices.Equal(other.Plan, all.Plan) {
+		t.Errorf("the plan without the focus is the same: %v", all.Plan)
+	}
+	if !strings.Contains(all.Plan[0], "crash@") {
+		t.Errorf("not a crash: %s", all.Plan[0])
 	}
 }
 

@@ -22,14 +22,18 @@ type cursor struct {
 	cuts     int           // truncations of the log that the latest records handed over have seen
 }
 
-// startReading is what package source does with an assignment: a commit of ours
-// is where reading starts, with its epoch; else nothing is read before a Seek.
+// startReading is what package source does with an assignment: reading starts
+// behind what a commit of ours counts, with its epoch; else nothing is read before
+// a Seek.
 func (o *owner) startReading(c *offsets.Commit) {
 	o.cursor = cursor{paused: c == nil, epoch: -1, checked: -1}
 	o.marks = marks{head: offsets.Mark{Offset: -1, Epoch: -1}}
 	if c != nil {
-		o.cursor.offset, o.cursor.epoch = c.Offset, c.Epoch
-		o.marks.head = offsets.Mark(*c)
+		o.cursor.offset, o.cursor.epoch = handoff.ReadsFrom(c), c.Epoch
+		o.marks.head = offsets.Mark{Offset: o.cursor.offset, Epoch: c.Epoch} // as the client has it
+		if o.w.bug.is("reads-at-commit") {
+			o.cursor.offset = c.Offset
+		}
 		o.poll()
 	}
 }
@@ -194,7 +198,7 @@ func (m *process) planCommits() {
 func (o *owner) sendCommit(then func()) {
 	w, m, p := o.w, o.m, o.p
 	mark := o.marks.head
-	c := commitment{mark: mark, generation: m.generation, topic: o.topic, cuts: o.marks.cuts, made: o.marks.made}
+	c := commitment{mark: mark, generation: m.generation, stay: m.stay, topic: o.topic, cuts: o.marks.cuts, made: o.marks.made}
 	o.marks.sent = true
 	back := func(ok bool) {
 		if m.dead {
@@ -234,6 +238,7 @@ func (o *owner) sendCommit(then func()) {
 type commitment struct {
 	mark       offsets.Mark
 	generation int64
+	stay       int // of its process
 	topic      int
 	cuts       int // as the cursor's, when it was marked
 	made       int // incarnation of the stream that its owner knew
@@ -246,14 +251,14 @@ type commitment struct {
 func (o *owner) overwrite(a handoff.Overwrite) {
 	w, m, p := o.w, o.m, o.p
 	o.marks.dirty = false
-	c := commitment{mark: a.Mark, generation: m.generation, topic: o.topic, cuts: o.cursor.cuts, made: o.made, lower: true}
+	c := commitment{mark: a.Mark, generation: m.generation, stay: m.stay, topic: o.topic, cuts: o.cursor.cuts, made: o.made, lower: true}
 	failed := func() { o.answer(handoff.Overwritten{ID: a.ID, Mark: a.Mark, Err: errLost}) }
 	up, down := w.net.span(time.Millisecond, 10*time.Millisecond), w.net.span(time.Millisecond, 10*time.Millisecond)
 	m.commitBy = max(m.commitBy, w.now+up)
 	switch {
 	case w.weather(commitLost, p):
-		if w.net.chance(3) {
-			w.in(w.net.span(50*time.Millisecond, 20*time.Second), func() {
+		if !w.net.chance(3) {
+			w.in(w.net.span(50*time.Millisecond, 8*time.Second), func() {
 				if p.commitArrives(m, c) {
 					w.hit("lower-commit-lands-late")
 				}
@@ -286,7 +291,7 @@ func (p *partition) commitArrives(m *process, c commitment) bool {
 	if c.lower && c.topic != p.topic {
 		return true // it goes by the topic's name, and is another identity's
 	}
-	if !w.group.member(m) || c.generation != w.group.generation || c.topic != p.topic {
+	if !w.group.member(m) || c.stay != m.stay || c.generation != w.group.generation || c.topic != p.topic {
 		w.hit("commit-rejected")
 		if p.owner != m {
 			w.hit("zombie-commit-rejected")

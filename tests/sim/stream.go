@@ -23,10 +23,12 @@ type stream struct {
 	recs    []stored
 	first   uint64 // first sequence number that survives trims and retention
 	token   string
-	rival   string  // the latest token of a rival
-	line    lineage // what the oracle knows of this incarnation
-	longest uint64  // how long it was before S2 lost its end
-	before  []state // by sequence number: what held before that record
+	rival   string   // the latest token of a rival
+	line    lineage  // what the oracle knows of this incarnation
+	longest uint64   // how long it was before S2 lost its end
+	before  []state  // by sequence number: what held before that record
+	chain   []uint64 // by sequence number: hash of everything up to it
+	acked   promise  // what an owner believed an ack for last
 }
 
 // state is what a stream that loses its newest records falls back to.
@@ -57,7 +59,7 @@ func (s *stream) create() {
 	}
 	s.exists = true
 	s.made++
-	s.recs, s.before, s.first, s.longest, s.token = nil, nil, 0, 0, ""
+	s.recs, s.before, s.chain, s.first, s.longest, s.token = nil, nil, nil, 0, 0, ""
 	s.line = newLineage()
 }
 
@@ -82,7 +84,7 @@ func (s *stream) rollBack(to uint64) {
 	s.longest = max(s.longest, s.tail())
 	s.made++
 	s.line, s.token = s.before[to].line, s.before[to].token
-	s.recs, s.before = s.recs[:to:to], s.before[:to:to]
+	s.recs, s.before, s.chain = s.recs[:to:to], s.before[:to:to], s.chain[:to:to]
 	s.first = min(s.first, to)
 	s.p.checks = checks{}
 }
@@ -148,6 +150,7 @@ func (s *stream) append(batch []stored, c conditions) (start uint64, no *refusal
 			}
 		}
 		s.recs = append(s.recs, batch[i])
+		s.link(&batch[i].Stored)
 	}
 	return start, nil
 }

@@ -3,6 +3,7 @@ package sim
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"kafka-s2-bridge/handoff"
 )
@@ -18,8 +19,9 @@ func (w *world) see(o *owner, ev handoff.Event) {
 		w.say(o.name, "> fetched", int64(ev.Cut), ev.Records[0].Offset, ev.Records[n-1].Offset, int64(n))
 	case handoff.Trouble:
 		w.say(o.name, "> trouble", int64(ev.Cut), int64(ev.Kind), ev.Offset)
+		o.p.blow()
 		if ev.Kind == handoff.DataLoss {
-			o.cutsTold, o.cutTold = o.p.cuts, ev.Offset
+			o.news = news{o.p.cuts, ev.Offset, true}
 		}
 	case handoff.Release:
 		w.say(o.name, "> release")
@@ -63,6 +65,7 @@ func (w *world) see(o *owner, ev handoff.Event) {
 		o.passed("after-letter", ev.Err)
 	case handoff.Resume:
 		w.say(o.name, "> resume "+string(ev.Answer))
+		o.p.blow()
 	case handoff.Acked:
 		w.say(o.name, "> acked", int64(ev.Session), int64(ev.Start), int64(ev.End))
 		if o.newest == nil || o.newest.id != ev.Session || o.newest.gone {
@@ -72,6 +75,10 @@ func (w *world) see(o *owner, ev handoff.Event) {
 			o.passed("in-drain", nil)
 		}
 		if x := o.newest; x != nil && x.acked != nil && x.acked.gap && ev.Session == x.id && ev.Start == x.acked.seq {
+			if o.adopting != nil && ev.End == ev.Start+1 && o.phase == "flowing" {
+				o.use(o.adopting)
+				o.adopting = nil // until then it may have to be done anew
+			}
 			o.passed("after-gap-acked", nil)
 		}
 		o.passed("after-ack", nil)
@@ -102,15 +109,7 @@ func (o *owner) passed(point string, err error) {
 // watch looks at the machine's state after every step.
 func (w *world) watch(o *owner) {
 	s := o.machine.Status()
-	for cause, n := range s.Acquisitions {
-		if len(o.causes) <= cause {
-			o.causes = append(o.causes, 0)
-		}
-		if n > o.causes[cause] {
-			o.causes[cause] = n
-			w.hit("cause " + handoff.Cause(cause).String())
-		}
-	}
+	w.facts(o, s)
 	if s.Next > 0 && (s.Phase == "idle" || (s.Phase == "flowing" && o.phase != s.Phase && o.found)) { // it has read the stream
 		o.known, o.begun = max(o.known, s.Durable), true
 	}
@@ -152,7 +151,7 @@ func (o *owner) mayHold(h handoff.Hold) bool {
 	case handoff.TokenCleared:
 		return d.has(clearToken) || d.has(foreignAppend) || d.has(rollBack) // between two questions
 	case handoff.S2Behind:
-		return d.has(deleteStream) || d.has(rollBack)
+		return d.has(deleteStream) || d.has(rollBack) || o.known > p.stream.line.durable // others copy again behind a trim
 	case handoff.PositionUnproven:
 		return d.has(trim) || d.has(deleteStream) || d.has(rollBack) // between two questions
 	case handoff.Rival:
@@ -220,6 +219,9 @@ func (p *partition) rest() error {
 	if o.cursor.offset <= last {
 		return fmt.Errorf("%s: %s has read up to %d of %d", p.name, o.name, o.cursor.offset, last)
 	}
+	if o.cursor.arrives > p.w.now || len(o.mail) > 0 {
+		return fmt.Errorf("%s: something is on its way to %s", p.name, o.name)
+	}
 	if o.machine.Held() > 0 {
 		return fmt.Errorf("%s: %s holds what is not acknowledged", p.name, o.name)
 	}
@@ -236,6 +238,8 @@ func (w *world) final() {
 		s := o.machine.Status()
 		line := &p.stream.line
 		p.stream.hide()
+		p.stream.kept()
+		p.thrifty()
 		if s.Phase == "held" {
 			w.hit("end held " + string(s.Hold.Reason))
 			continue
@@ -261,9 +265,13 @@ func (w *world) final() {
 			w.hit("end deleted and not noticed")
 			continue
 		}
-		if line.last != nil && s.Phase == "idle" && o.judged >= 0 && line.last.cut > o.judged {
-			// Truncated just behind the answer about the epoch, and nothing has
-			// come since: the next record makes it look.
+		if line.last != nil && line.last.cut > o.judged && s.Phase == "idle" && (o.judged >= 0 || o.blind) {
+			// Truncated just behind the answer about the epoch, or a tool took the
+			// commit's, and nothing has come since: the next record makes it look.
+			w.hit("end truncated and not noticed")
+			continue
+		}
+		if line.last != nil && s.Phase == "flowing" && o.judged >= 0 && line.last.cut > o.judged && p.lastVisible() < slices.Min(p.points[o.judged:]) {
 			w.hit("end truncated and not noticed")
 			continue
 		}

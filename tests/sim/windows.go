@@ -19,7 +19,7 @@ func Windows(rare bool) []string {
 		"late-fence-landed", "late-notice", "owner-append-fenced", "rebalance", "zombie-append-rejected", "zombie-commit-rejected",
 		"zombie-of-deleted-group", "end flowing", "end idle", "slot-waited-for", "commit-set-back", "adopted", "foreign-records-adopted",
 		"identity-upgraded", "gap that hides epochs", "new partition", "answer that does not fit", "answer for a topic that is gone", "restored",
-		"epoch-that-kafka-has-not", "start earliest", "start latest", "start time", "start offset", "start new", "start above the log", "start below the log",
+		"epoch-that-kafka-has-not", "commit moved up", "commit moved down", "start earliest", "start latest", "start time", "start offset", "start new", "start above the log", "start below the log",
 	}
 	for k := range kindCount {
 		if k != weatherKinds && k != letterLost && k != letterAnswerLost {
@@ -54,7 +54,7 @@ func Windows(rare bool) []string {
 		return names
 	}
 	names = append(names, letterLost.String(), letterAnswerLost.String(), "letter-again", "lower-commit-lands-late",
-		"copied-again-behind-a-trim", "truncation hidden by a marker", "truncation hidden by a trim", "truncation hidden by retention",
+		"copied-again-behind-a-trim", "truncation hidden by a marker", "truncation hidden by a trim", "truncation hidden by retention", "moved commit hidden by retention",
 		"start behind a truncation", "set back by policy", "set back by an operator")
 	for _, p := range points {
 		names = append(names, "struck "+p)

@@ -34,6 +34,7 @@ type world struct {
 	hits          Hits
 	far           time.Duration // how long a request is on its way at most
 	broken        string        // the first violation
+	pairs         [7][21]int    // how often a phase met an event
 	bug           bug
 }
 
@@ -55,6 +56,7 @@ func (w *world) weather(k kind, p *partition) bool {
 	for _, f := range w.fronts {
 		if f.kind == k && w.now < f.until && (f.part < 0 || f.part == p.index) && w.net.percent(f.percent) {
 			w.hit(k.String())
+			p.blow()
 			return true
 		}
 	}
@@ -88,6 +90,7 @@ func (m *process) at(point string, p *partition) (dead bool) {
 		w.say("fault", f.String()+" strikes "+m.name)
 		w.hit(f.kind.String())
 		w.hit("struck " + point)
+		p.blow()
 		switch base := map[kind]kind{truncateAt: truncate, expireAt: expire, rollBackAt: rollBack}[f.kind]; base {
 		case 0:
 			w.hurt(m, f)
@@ -117,6 +120,9 @@ type Options struct {
 	Bug   string    // a planted bug (Bugs), "" none
 	Focus string    // what the run is full of, "" nothing: see focus.go
 	Hits  Hits      // counted into, if not nil
+
+	// Script, if not nil, says what Seed says: see script.go.
+	Script []byte
 }
 
 // Result is how a run ended.
@@ -143,6 +149,7 @@ func Run(opt Options) (r Result) {
 			r.Failed = fmt.Sprintf("at %.6fs: panic: %v", w.now.Seconds(), p)
 		}
 		r.Hash = w.trace.hash
+		w.tally()
 		for name, n := range w.hits {
 			if opt.Hits != nil {
 				opt.Hits[name] += n
@@ -164,7 +171,8 @@ func Shrink(opt Options) (skip []int, r Result) {
 		left = append(left, i)
 	}
 	skip = opt.Skip
-	for size := max(len(left)/2, 1); ; size /= 2 {
+	for size := max(len(left)/2, 1); ; size = max(size/2, 1) {
+		before := len(left)
 		for i := 0; i < len(left); {
 			part := left[i:min(i+size, len(left))]
 			less := opt
@@ -176,19 +184,28 @@ func Shrink(opt Options) (skip []int, r Result) {
 				i += len(part)
 			}
 		}
-		if size <= 1 {
+		if size == 1 && len(left) == before { // what came later may have been the reason for what was before
 			return skip, r
 		}
 	}
 }
 
 func newWorld(opt Options) *world {
+	var shape shape
+	var plan []*fault
+	if opt.Script != nil {
+		opt.Seed, shape, plan = script(opt.Script).read()
+	}
 	w := &world{seed: opt.Seed, dice: newDice(opt.Seed, 1), net: newDice(opt.Seed, 2), people: newDice(opt.Seed, 5), hits: Hits{}, bug: bug{name: opt.Bug}}
 	w.trace = trace{hash: fnvOffset, out: opt.Trace}
 	d := newDice(opt.Seed, 3)
-	w.shape = drawShape(d)
+	if w.shape = drawShape(d); opt.Script != nil {
+		w.shape = shape
+	}
 	w.policy = drawPolicy(newDice(opt.Seed, 4))
-	w.plan = drawPlan(opt.Seed, d, w.shape)
+	if w.plan = drawPlan(opt.Seed, d, w.shape); opt.Script != nil {
+		w.plan = plan
+	}
 	w.focus(opt.Focus)
 	w.plan = slices.DeleteFunc(w.plan, func(f *fault) bool { return slices.Contains(opt.Skip, f.index) })
 	w.machineConfig = handoff.Config{
@@ -219,6 +236,7 @@ func (w *world) live() {
 	for _, f := range w.plan {
 		w.at(f.at, func() { w.strike(f) })
 	}
+	w.in(w.shape.horizon*2/3, w.change)
 	w.until(w.shape.horizon)
 	w.calm()
 	// What is late may be late by half a minute.
@@ -236,6 +254,18 @@ func (w *world) live() {
 	}
 	if w.broken == "" {
 		w.final()
+	}
+}
+
+// change: a run in which nobody ever takes over from anybody proves little.
+func (w *world) change() {
+	for _, p := range w.partitions {
+		if p.owners > 1 {
+			return
+		}
+	}
+	if m := w.alive(w.dice.IntN(w.shape.processes)); m != nil {
+		w.hurt(m, &fault{kind: crash, part: -1, dice: newDice(w.seed, 6)})
 	}
 }
 
