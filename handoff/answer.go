@@ -203,6 +203,22 @@ func (m *Machine) gap(reason string, from, to int64) mapping.Gap {
 	return mapping.Gap{From: from, To: to, Reason: reason, At: m.cfg.Zero.Add(m.now).UnixMilli()}
 }
 
+// heard: the ack of some gap markers was lost, and the reading has found them in
+// the stream. They count as others do, and are told.
+func (m *Machine) heard() {
+	var landed []mapping.Gap
+	for _, g := range m.unheard {
+		cut := g.Reason == mapping.ReasonTruncation // names what the stream holds anyway
+		if !m.fresh && m.found.durable >= g.To-1 && (!cut || m.cutAt == noCut && m.found.covered && m.found.since == g.From) {
+			m.count.Missing[classes[g.Reason]] += uint64(g.To - g.From)
+			landed = append(landed, g)
+		}
+	}
+	if m.unheard = nil; landed != nil {
+		m.lastGaps = landed
+	}
+}
+
 // givenUp: a gap marker is acknowledged, and with it the offsets are accounted
 // for.
 func (m *Machine) givenUp(g mapping.Gap) {
@@ -213,7 +229,7 @@ func (m *Machine) givenUp(g mapping.Gap) {
 	if m.pos.covered = g.Reason == mapping.ReasonTruncation; m.pos.covered {
 		m.pos.since, m.suspect, m.witnessed = g.From, -1, false
 	}
-	m.lastGap = g
+	m.lastGaps = []mapping.Gap{g}
 }
 
 // classes tells which class of missing offsets a gap marker's reason is.

@@ -38,6 +38,7 @@ const (
 	GapCommitted    Defect = "gap-committed"    // the commit passes a gap marker that is on its way
 	GapSlipped      Defect = "gap-slipped"      // control records behind a gap take the commit past its marker
 	GapRemembered   Defect = "gap-remembered"   // a gap marker that did not land is thought to have landed
+	GapUnheard      Defect = "gap-unheard"      // a gap marker whose ack is lost is not told of
 	AppendFirst     Defect = "append-first"     // replay appends before the lower commit is confirmed
 	LostBeginsAnew  Defect = "lost-begins-anew" // a stream that S2 lost begins where the policy says today
 	AdoptBlindly    Defect = "adopt-blindly"    // adopts without comparing
@@ -54,7 +55,7 @@ func Defects() []Defect {
 		SingleLook, NoFloor, EagerZombie, ZeroIDStranger, TornCounts, GapOverread, ProofUnchecked, EpochUnasked,
 		CommitBelieved, RewriteUnseen, InflightDropped, InflightDisorder, ChunksContinued,
 		CommitAtOpen, FenceWhileLeaving, ControlBare, MarksFall, NewByPolicy, StartAnew, EndUnawaited, GapUnasked,
-		CutUnasked, CutMinimized, WordKept, GapCommitted, GapSlipped, GapRemembered, AppendFirst, LostBeginsAnew,
+		CutUnasked, CutMinimized, WordKept, GapCommitted, GapSlipped, GapRemembered, GapUnheard, AppendFirst, LostBeginsAnew,
 		AdoptBlindly, LetterAssumed, RefusedUnmarked, RefusedEpoch,
 	}
 }

@@ -145,6 +145,9 @@ func (m *Machine) dropSession(suspect bool) {
 		m.retired, back = append(m.retired, back...), nil
 	}
 	for _, b := range m.window.Drain() {
+		if g := b.Gap(); g != nil && !m.has(GapUnheard) {
+			m.unheard = append(m.unheard, *g)
+		}
 		if keep(b) && !m.has(InflightDropped) {
 			back = append(back, b)
 		} else {

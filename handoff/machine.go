@@ -130,8 +130,9 @@ type Machine struct {
 	foreign   bool // the stream was adopted, and its leader epochs are not hidden by a marker yet
 	comparing *comparison
 	compared  bool
-	twin      position    // the stream's newest record, with the leader epoch that it has at Kafka
-	lastGap   mapping.Gap // acknowledged last
+	twin      position      // the stream's newest record, with the leader epoch that it has at Kafka
+	lastGaps  []mapping.Gap // acknowledged, or found, last
+	unheard   []mapping.Gap // sent, and the session was gone before the ack
 
 	// The writer.
 	session   uint64
@@ -282,6 +283,7 @@ func (m *Machine) takeOver() {
 	}
 	m.rewind = false
 	m.dropThrough(m.found.durable)
+	m.heard()
 	m.pos, m.unknownEnd = m.found, 0
 	if m.cutAt == noCut {
 		m.suspect, m.witnessed = -1, false

@@ -2,6 +2,7 @@ package handoff
 
 import (
 	"log/slog"
+	"slices"
 	"time"
 
 	"kafka-s2-bridge/mapping"
@@ -55,7 +56,10 @@ func (r *report) status(now time.Duration, s Status) {
 			r.metrics.all.missing.WithLabelValues(r.metrics.with(Missing(class).String())...).Add(float64(more))
 		}
 	}
-	if g := s.LastGap; g != last.LastGap && g.To > g.From {
+	for _, g := range s.LastGaps {
+		if g.From == g.To || slices.Contains(last.LastGaps, g) {
+			continue
+		}
 		r.log.Warn("gap marker written: these offsets are not in the stream", "reason", g.Reason, "from", g.From, "to", g.To, "offsets", g.To-g.From)
 	}
 	if s.Durable != last.Durable {

@@ -60,13 +60,13 @@ type Counters struct {
 // Status is a snapshot for people and metrics.
 type Status struct {
 	Phase         string
-	Hold          Hold        // zero: not held
-	Trouble       string      // last failure that is not overcome yet
-	Durable       int64       // Kafka offset up to which the stream is complete; -1 none or unknown
-	Position      int64       // where the copy stands: the next offset, or behind control records; -1 unknown
-	Next          uint64      // sequence number behind our last record
-	InflightBytes int         // sent and not acknowledged
-	LastGap       mapping.Gap // the newest gap marker acknowledged; zero: none
+	Hold          Hold          // zero: not held
+	Trouble       string        // last failure that is not overcome yet
+	Durable       int64         // Kafka offset up to which the stream is complete; -1 none or unknown
+	Position      int64         // where the copy stands: the next offset, or behind control records; -1 unknown
+	Next          uint64        // sequence number behind our last record
+	InflightBytes int           // sent and not acknowledged
+	LastGaps      []mapping.Gap // the gap markers that the newest ack, or reading, showed to be in the stream
 	Counters
 }
 
@@ -74,7 +74,7 @@ type Status struct {
 func (m *Machine) Status() Status {
 	s := Status{
 		Phase: m.phase.String(), Hold: m.hold, Durable: m.pos.durable, Position: m.position(),
-		Next: m.pos.next, InflightBytes: m.window.Bytes(), LastGap: m.lastGap, Counters: m.count,
+		Next: m.pos.next, InflightBytes: m.window.Bytes(), LastGaps: m.lastGaps, Counters: m.count,
 	}
 	if m.trouble != nil {
 		s.Trouble = m.trouble.Error()

@@ -99,7 +99,7 @@ var breaks = map[string]func(x *scene){
 	},
 	"%s counts %d missing offsets for the gap marker %+v": func(x *scene) {
 		st := x.o.said
-		st.LastGap = mapping.Gap{To: 5, Reason: mapping.ReasonRetention}
+		st.LastGaps = []mapping.Gap{{To: 5, Reason: mapping.ReasonRetention}}
 		x.w.facts(x.o, st)
 	},
 	"%s counts offsets of gaps without a gap marker: %v, before %v": func(x *scene) {

@@ -30,16 +30,28 @@ func (w *world) facts(o *owner, s handoff.Status) {
 		w.violate("%s became the writer %d times, and counts %d acquisitions", o.name, o.opens, acquired)
 	}
 	records := s.Records - before.Records
-	g := s.LastGap
-	again := g != before.LastGap && g.Reason == mapping.ReasonTruncation // it names what the stream holds
-	if passed := s.Durable - before.Durable; records+missing > 0 && int64(records+missing) != passed && !again {
+	gaps, again, named := slices.Clone(s.LastGaps), false, uint64(0)
+	gaps = slices.DeleteFunc(gaps, func(g mapping.Gap) bool { return slices.Contains(before.LastGaps, g) || g.From == g.To })
+	for _, g := range gaps {
+		named += uint64(g.To - g.From)
+		again = again || g.Reason == mapping.ReasonTruncation // it names what the stream holds
+	}
+	found := s.Phase == "flowing" && before.Phase == "acquiring" // by a reading, whatever else lies there
+	if o.tells(gaps); found && len(gaps) > 0 {
+		w.hit("gap marker found")
+	}
+	if found {
+		o.owesNothing()
+	}
+	if passed := s.Durable - before.Durable; records+missing > 0 && int64(records+missing) != passed && !again && !found {
 		w.violate("%s counts %d records and %d missing offsets, and went from %d to %d", o.name, records, missing, before.Durable, s.Durable)
 	}
-	if g != before.LastGap && g.To > g.From {
-		if class := classOf[g.Reason]; s.Missing[class]-before.Missing[class] != uint64(g.To-g.From) {
+	for _, g := range gaps {
+		if class := classOf[g.Reason]; s.Missing[class]-before.Missing[class] < uint64(g.To-g.From) {
 			w.violate("%s counts %d missing offsets for the gap marker %+v", o.name, s.Missing[class]-before.Missing[class], g)
 		}
-	} else if missing != s.Missing[handoff.MissingLegal]-before.Missing[handoff.MissingLegal] {
+	}
+	if legal := s.Missing[handoff.MissingLegal] - before.Missing[handoff.MissingLegal]; missing != legal+named {
 		w.violate("%s counts offsets of gaps without a gap marker: %v, before %v", o.name, s.Missing, before.Missing)
 	}
 	if x := o.newest; s.Phase == "flowing" && x != nil && !x.gone && !x.told {
@@ -54,6 +66,22 @@ func (w *world) facts(o *owner, s handoff.Status) {
 	if acked := s.Next > before.Next && (before.Phase == "flowing" || before.Phase == "draining"); acked {
 		o.p.stream.promised(o, before, s)
 	}
+}
+
+// tells takes gap markers off the list of those that an owner has to tell of.
+func (o *owner) tells(gaps []mapping.Gap) {
+	o.untold = slices.DeleteFunc(o.untold, func(g gap) bool { return slices.Contains(gaps, g.Gap) })
+}
+
+// owesNothing: an owner that has read the stream has told of all gap markers of its
+// own that are there. What Kafka has cut again since has a marker anew.
+func (o *owner) owesNothing() {
+	for _, g := range o.untold {
+		if slices.Contains(o.p.stream.line.gaps, g) && (g.Reason != mapping.ReasonTruncation || g.cuts == o.p.cuts) {
+			o.p.w.violate("%s has the gap marker %+v in its stream, and tells nobody", o.name, g.Gap)
+		}
+	}
+	o.untold = nil
 }
 
 // classOf is the class of the missing offsets that a gap marker's reason is.

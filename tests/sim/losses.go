@@ -99,6 +99,7 @@ func (s *stream) gapped(o *owner, token string, g *mapping.Gap) {
 	}
 	w.hit("gap " + g.Reason + how)
 	line.gaps = append(line.gaps, gap{*g, p.cuts})
+	o.untold = append(o.untold, gap{*g, p.cuts})
 	p.named.gaps = append(p.named.gaps, gap{*g, p.cuts})
 	line.durable, line.epoch = g.To-1, -1
 	if g.Reason == mapping.ReasonTruncation {

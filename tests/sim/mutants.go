@@ -64,6 +64,7 @@ var Bugs = []Bug{
 	inside(handoff.GapCommitted, "commits past a gap marker that is on its way", "expire,crash,gap"),
 	inside(handoff.GapSlipped, "lets control records take the commit past a gap marker that is on its way", "expire,pause,gap,transactional"),
 	inside(handoff.GapRemembered, "takes a gap marker that did not land for one that did", "delete-stream,lost-ack,gap"),
+	inside(handoff.GapUnheard, "tells nobody of a gap marker whose ack was lost", "lost-ack,expire,gap"),
 	inside(handoff.AppendFirst, "replays before the lower commit is confirmed", "roll-back,replay"),
 	inside(handoff.LostBeginsAnew, "begins a stream that S2 lost where the policy says today", "delete-stream,latest,replay"),
 	inside(handoff.AdoptBlindly, "adopts without comparing", "change-token,recreate-topic,asked"),
