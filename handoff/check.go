@@ -75,8 +75,12 @@ func (m *Machine) vouched(ev EpochEnded) {
 		m.trusts(true)
 	case ev.Err != nil:
 		m.retry(fmt.Errorf("ask Kafka where leader epoch %d ends: %w", m.marked.Epoch, ev.Err), m.vouch)
-	default:
-		m.trusts(ev.End >= m.marked.Offset)
+	case ev.End < 0 && m.unknownEnd < 5: // a broker that has just become leader, or is none any more
+		m.unknownEnd++
+		m.failures++
+		m.wait(m.backoff(), m.vouch)
+	default: // trouble may have come while the question was under way
+		m.trusts(ev.End >= m.marked.Offset && (m.suspect < 0 || m.suspect >= m.marked.Offset))
 	}
 }
 

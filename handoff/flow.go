@@ -238,6 +238,9 @@ func (m *Machine) finishSession() {
 // still be acknowledged and committed; nothing new is sent, and nothing is
 // fenced any more.
 func (m *Machine) release() {
+	if m.phase == draining {
+		return // told twice
+	}
 	if m.phase == flowing && m.window.Len() > 0 {
 		m.phase = draining
 		m.off(waitTimer, lingerTimer, idleTimer)

@@ -204,7 +204,9 @@ func (o *Owner) take(ev Event) {
 	case fetch:
 		o.fetched(ev)
 	case giveUp:
-		o.drainBy = max(o.now()+ev.within, 1) // 0 is: not given up
+		if o.drainBy == 0 { // else it drains already: two callers may give it up
+			o.drainBy = max(o.now()+ev.within, 1) // 0 is: not given up
+		}
 		o.step(Release{})
 	case told:
 		err := o.machine.unfit(ev.answer)

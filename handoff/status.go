@@ -87,7 +87,7 @@ func (m *Machine) Status() Status {
 func (m *Machine) position() int64 {
 	switch {
 	case m.phase == idle:
-		return max(m.marked.Offset, m.from)
+		return max(m.taken+1, m.from) // what a commit passed is read again
 	case m.phase == locating || m.pos.next == 0:
 		return m.marked.Offset
 	}

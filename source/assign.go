@@ -36,8 +36,11 @@ func (s *Source) assigned(_ context.Context, client *kgo.Client, added map[strin
 	for _, p := range s.parts {
 		// What is not revoked by now is ours under this id too. But who had it in
 		// between may have committed what is behind our marks.
-		p.doubted = p.doubted || p.unsaved && p.member != member
+		p.doubted = p.doubted || p.member != member
 		p.member = member
+		if p.doubted {
+			s.lookSoon()
+		}
 	}
 	for topic, partitions := range added {
 		for _, n := range partitions {
@@ -109,14 +112,13 @@ func (s *Source) adjust(parent context.Context, fetched map[string]map[int32]kgo
 			k := key{topic, n}
 			at = put(at, k, kgo.NewOffset().At(0))
 			p := s.parts[k]
-			if p == nil || p.owner != nil || p.leaving {
+			if p == nil || p.owner != nil || p.leaving || p.refused || s.ending {
 				continue // given up meanwhile
 			}
 			p.adjusted, p.stopped = true, true // until the owner seeks
-			if c := s.begin(p, topics[topic], related, generation); c != nil {
-				from := handoff.ReadsFrom(c)
-				at = put(at, k, kgo.NewOffset().At(from).WithEpoch(c.Epoch))
-				p.stopped, p.top = false, kgo.EpochOffset{Epoch: c.Epoch, Offset: from}
+			if from := s.begin(p, topics[topic], related, generation); from != nil {
+				at = put(at, k, kgo.NewOffset().At(from.Offset).WithEpoch(from.Epoch))
+				p.stopped, p.top = false, *from
 			}
 		}
 	}
@@ -138,9 +140,9 @@ func (s *Source) among(set map[string]map[int32]kgo.Offset) (parts []*partition)
 }
 
 // begin gives a partition its owner, and says where reading starts if a commit
-// of ours tells. What Kafka has not told enough of keeps waiting for the watch.
-// Source.mu is held.
-func (s *Source) begin(p *partition, t *topicInfo, related siblings, generation int32) *offsets.Commit {
+// of ours tells; nil: its owner will. What Kafka has not told enough of keeps
+// waiting for the watch. Source.mu is held.
+func (s *Source) begin(p *partition, t *topicInfo, related siblings, generation int32) (from *kgo.EpochOffset) {
 	switch why := related.failed[p.key.topic]; {
 	case t == nil:
 		s.health.fetch[p.key] = "Kafka does not describe its topic"
@@ -152,6 +154,9 @@ func (s *Source) begin(p *partition, t *topicInfo, related siblings, generation 
 	p.id = t.identity(p.key.topic, p.key.partition)
 	a := handoff.Assignment{Identity: p.id, Generation: int64(generation), Parts: t.partitions, Commit: s.ours(p)}
 	a.New = a.Commit == nil && s.isNew(p, t, related)
+	if c := a.Commit; c != nil {
+		from = &kgo.EpochOffset{Epoch: c.Epoch, Offset: handoff.ReadsFrom(c)}
+	}
 	s.tellRecreated(p)
 	s.knowID(p.key.topic, t.id)
 	delete(s.health.fetch, p.key)
@@ -160,7 +165,7 @@ func (s *Source) begin(p *partition, t *topicInfo, related siblings, generation 
 		s.log.Error("partition cannot be bridged", "topic", p.key.topic, "partition", p.key.partition, "error", err)
 		s.health.fetch[p.key] = err.Error()
 		p.refused = true
-		return a.Commit
+		return from
 	}
 	p.owner = owner
 	if g := s.answers[p.key]; time.Since(g.at) < answerValid {
@@ -169,7 +174,7 @@ func (s *Source) begin(p *partition, t *topicInfo, related siblings, generation 
 	delete(s.anew, p.key)
 	delete(s.answers, p.key)
 	s.touch(p)
-	return a.Commit
+	return from
 }
 
 // ours reads the group's commit of a partition; Source.mu is held.

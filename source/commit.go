@@ -3,6 +3,7 @@ package source
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -33,7 +34,7 @@ func (s *Source) mark(p *partition, m offsets.Mark, explicit bool) {
 	} else {
 		p.marks = append(p.marks, m)
 	}
-	p.unsaved, p.doubted = true, false // an ack under our token: nobody is ahead
+	p.unsaved = true
 	if explicit {
 		s.hurry(p)
 	}
@@ -118,6 +119,9 @@ func (s *Source) attach(req *kmsg.OffsetCommitRequest) error {
 			p := s.parts[key{t.Topic, rp.Partition}]
 			if p == nil || p.gone || p.doubted || p.member != req.MemberID {
 				continue // or lost meanwhile: somebody else commits it (revoked)
+			}
+			if rp.Offset < p.least && p.overwrite == nil {
+				continue // control records, read again after somebody else had committed them
 			}
 			if meta, ok := p.metaOf(rp.Offset); ok {
 				rp.Metadata = &meta
@@ -221,9 +225,15 @@ func put[V any](m map[string]map[int32]V, k key, v V) map[string]map[int32]V {
 	return m
 }
 
+// doubtTimeout bounds the question where the group stands: the look that follows
+// must not wait for a coordinator that is slow.
+const doubtTimeout = time.Second
+
 // settleDoubts asks where the group stands with what we marked before we were
 // out of it for a while: what others have committed since is not set back.
-func (s *Source) settleDoubts(ctx context.Context) {
+func (s *Source) settleDoubts(parent context.Context) {
+	ctx, cancel := context.WithTimeout(parent, doubtTimeout)
+	defer cancel()
 	s.mu.Lock()
 	var doubted []*partition
 	for _, p := range s.parts {
@@ -243,12 +253,17 @@ func (s *Source) settleDoubts(ctx context.Context) {
 	defer s.mu.Unlock()
 	for _, p := range doubted {
 		at, known := committed.Lookup(p.key.topic, p.key.partition)
+		if s.parts[p.key] != p || known && at.Err != nil {
+			continue
+		}
+		p.doubted = false
+		if known {
+			p.least = at.At
+		}
 		switch n := len(p.marks); {
-		case s.parts[p.key] != p || !p.doubted || known && at.Err != nil:
-		case known && n > 0 && at.At >= p.marks[n-1].Offset:
-			p.marks, p.unsaved, p.doubted = nil, false, false
-		default:
-			p.doubted = false
+		case n > 0 && p.marks[n-1].Offset <= p.least:
+			p.marks, p.unsaved = nil, false
+		case p.unsaved:
 			s.hurry(p)
 		}
 	}

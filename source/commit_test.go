@@ -252,3 +252,35 @@ func TestNobodyWaitsWhileTheGroupJoins(t *testing.T) {
 	close(release)
 	w.wantCommitted("orders", 0, 60)
 }
+
+// Out of the group for a while, a member comes back under another id and keeps a
+// partition: what others have committed meanwhile is not set back, not by marks of
+// before, and not by control records that it reads once more.
+func TestMarksOfBeforeAnAbsence(t *testing.T) {
+	w := newWorld(t)
+	w.topic("orders", 1)
+	w.produce("orders", 0, 10, 10)
+	m := w.join(w.config("orders"))
+	meta := w.wantCommitted("orders", 0, 10)
+	at := func(offset int64) offsets.Mark { return offsets.Mark{Offset: offset, Epoch: 0, Meta: meta} }
+
+	m.mu.Lock()
+	p := m.parts[key{"orders", 0}]
+	p.doubted, p.marks, p.unsaved = true, []offsets.Mark{at(7)}, true
+	m.lookSoon()
+	m.mu.Unlock()
+	w.until("the doubt settled", func() bool {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		return !p.doubted && !p.unsaved && len(p.marks) == 0
+	})
+	m.Source.mark(p, at(8), true)
+	n := len(w.commits.of("orders", 0))
+	w.produce("orders", 0, 10, 10)
+	w.wantCommitted("orders", 0, 20)
+	for _, c := range w.commits.of("orders", 0)[n:] {
+		if c.offset < 10 {
+			t.Errorf("the commit was set back to %d", c.offset)
+		}
+	}
+}

@@ -70,7 +70,7 @@ func (p *partition) overwritten(err error) {
 	mark := *p.overwrite
 	p.overwrite = nil
 	if err == nil {
-		p.marks, p.unsaved, p.overdue = []offsets.Mark{mark}, false, -1
+		p.marks, p.unsaved, p.overdue, p.least = []offsets.Mark{mark}, false, -1, 0
 	}
 	if at := (kgo.EpochOffset{Epoch: mark.Epoch, Offset: mark.Offset}); p.top.Less(at) {
 		p.top = at

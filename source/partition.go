@@ -46,6 +46,7 @@ type partition struct {
 	marks    []offsets.Mark // the last one is the position; what is committed already is forgotten
 	unsaved  bool           // Kafka has not confirmed the last mark
 	doubted  bool           // somebody else may have committed a higher one since: we were out of the group
+	least    int64          // somebody else has committed this meanwhile: nothing below it is
 	urgent   bool           // in Source.urgent
 	overdue  int64          // the last mark when the watch looked before, if it was unsaved
 

@@ -117,10 +117,7 @@ func (s *Source) stray(p *partition) {
 	p.astray, p.failing = true, true
 	s.health.fetch[p.key] = "the client reads another topic of this name"
 	s.touch(p)
-	select {
-	case s.soon <- struct{}{}:
-	default:
-	}
+	s.lookSoon()
 }
 
 // recreated ends the copy of a topic that has gone; Source.mu is held.

@@ -2,10 +2,12 @@ package source
 
 import (
 	"log/slog"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -134,6 +136,37 @@ func TestACommitThatAToolMoved(t *testing.T) {
 	if f := fetches.first(t); f.offset != 10 {
 		t.Errorf("the first fetch was at %d, the commit counts what is below 10", f.offset)
 	}
+}
+
+// As TestACommitThatAToolMoved, but Kafka describes the topic too late: the watch
+// begins the partition.
+func TestACommitThatAToolMovedBeginsWithTheWatch(t *testing.T) {
+	w := newWorld(t)
+	w.topic("orders", 1)
+	w.produce("orders", 0, 10, 10)
+	first := w.join(w.config("orders"))
+	meta := w.wantCommitted("orders", 0, 10)
+	first.leave()
+	w.produce("orders", 0, 5, 10)
+	w.commitAs("orders", 0, 12, 0, meta.Encode())
+	var assigned atomic.Bool
+	w.kafka.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.OffsetFetch}, Count: -1, Observe: true, When: func(kmsg.Request) bool {
+		assigned.Store(true)
+		return false
+	}})
+	hide := w.kafka.Fault(kfake.Fault{
+		Keys: []kmsg.Key{kmsg.Metadata}, Topic: "orders", Count: -1, Err: kerr.UnknownTopicOrPartition,
+		When: func(kmsg.Request) bool { return assigned.Load() },
+	})
+	m := w.join(w.config("orders"))
+	w.until("adjust to give up", func() bool {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		p := m.parts[key{"orders", 0}]
+		return p != nil && p.adjusted && p.owner == nil
+	})
+	hide.Remove()
+	w.wantCopied("orders", 0, 0, 15)
 }
 
 // Control records that a commit passed are read again, and are no reason to become

@@ -54,6 +54,14 @@ func (s *Source) watch(ctx context.Context) {
 	}
 }
 
+// lookSoon has the watch look now and not at its next time.
+func (s *Source) lookSoon() {
+	select {
+	case s.soon <- struct{}{}:
+	default:
+	}
+}
+
 // sight is what one look has learnt of the cluster.
 type sight struct {
 	ends      ends
@@ -71,7 +79,7 @@ type sight struct {
 func (s *Source) look(parent context.Context) {
 	ctx, cancel := context.WithTimeout(parent, lookTimeout)
 	defer cancel()
-	s.settleDoubts(ctx)
+	s.settleDoubts(parent)
 	var v sight
 	assigned := s.topics()
 	v.ends, v.endsErr = s.listEnds(ctx, assigned)
@@ -184,10 +192,10 @@ func (p *partition) waits() bool { return p.owner == nil && p.adjusted && !p.ref
 func (s *Source) revisit(p *partition, v sight, generation int32) {
 	t := v.topics[p.key.topic]
 	if p.waits() {
-		c := s.begin(p, t, v.related, generation)
-		p.stopped = c == nil // until the owner seeks
-		if c != nil {
-			p.seek = &seek{0, c.Offset, c.Epoch}
+		from := s.begin(p, t, v.related, generation)
+		p.stopped = from == nil // until the owner seeks
+		if from != nil {
+			p.seek = &seek{0, from.Offset, from.Epoch}
 		}
 		s.touch(p)
 		s.wakeLocked()
