@@ -208,8 +208,11 @@ func (m *Machine) gap(reason string, from, to int64) mapping.Gap {
 func (m *Machine) heard() {
 	var landed []mapping.Gap
 	for _, g := range m.unheard {
-		cut := g.Reason == mapping.ReasonTruncation // names what the stream holds anyway
-		if !m.fresh && m.found.durable >= g.To-1 && (!cut || m.cutAt == noCut && m.found.covered && m.found.since == g.From) {
+		there := m.found.durable >= g.To-1
+		if g.Reason == mapping.ReasonTruncation { // it names what the stream holds anyway
+			there = m.found.durable >= g.To || m.cutAt == noCut && m.found.covered && m.found.since == g.From
+		}
+		if there && !m.fresh {
 			m.count.Missing[classes[g.Reason]] += uint64(g.To - g.From)
 			landed = append(landed, g)
 		}
