@@ -90,10 +90,13 @@ func (m *Machine) recalled(ev Recalled) {
 		return
 	}
 	if why := c.differ(ev.Records); why != "" {
+		if m.foreign { // compared before, and fenced: the tail was an old one
+			m.unlike = m.word.to.Reason
+		}
 		m.stop(m.word.to.Reason, "not adopted: "+why)
 		return
 	}
-	m.comparing, m.compared, m.foreign = nil, true, true
+	m.comparing, m.compared, m.foreign, m.unlike = nil, true, true, ""
 	for i := range ev.Records { // the newest is among them: see differ
 		if r := &ev.Records[i]; r.Offset == c.records[len(c.records)-1].Offset {
 			m.twin = position{durable: r.Offset, epoch: r.LeaderEpoch}

@@ -171,7 +171,7 @@ func (m *Machine) truncated(from int64, detail string) {
 	m.dropAll()
 	m.from, m.cutAt = -1, from
 	m.suspected(from) // until the marker stands: where it is lost, the cut must be found anew
-	m.found.epoch, m.found.covered, m.found.since = -1, true, max(from, 0)
+	m.found.epoch, m.found.covered, m.found.since, m.found.told = -1, true, max(from, 0), 0
 	m.askRange()
 }
 
@@ -203,23 +203,29 @@ func (m *Machine) gap(reason string, from, to int64) mapping.Gap {
 	return mapping.Gap{From: from, To: to, Reason: reason, At: m.cfg.Zero.Add(m.now).UnixMilli()}
 }
 
+// unlanded: the reading has not found a gap marker that was sent, and whose ack
+// never came.
+func (m *Machine) unlanded(g mapping.Gap) bool {
+	switch p := m.found; {
+	case m.fresh:
+		return true
+	case g.Reason == mapping.ReasonTruncation && p.durable < g.To: // it names what the stream holds anyway
+		return !p.covered || p.since != g.From
+	default:
+		return p.durable < g.To-1
+	}
+}
+
 // heard: the ack of some gap markers was lost, and the reading has found them in
 // the stream. They count as others do, and are told.
 func (m *Machine) heard() {
-	var landed []mapping.Gap
 	for _, g := range m.unheard {
-		there := m.found.durable >= g.To-1
-		if g.Reason == mapping.ReasonTruncation { // it names what the stream holds anyway
-			there = m.found.durable >= g.To || m.cutAt == noCut && m.found.covered && m.found.since == g.From
-		}
-		if there && !m.fresh {
-			m.count.Missing[classes[g.Reason]] += uint64(g.To - g.From)
-			landed = append(landed, g)
-		}
+		m.count.Missing[classes[g.Reason]] += uint64(g.To - g.From)
 	}
-	if m.unheard = nil; landed != nil {
-		m.lastGaps = landed
+	if len(m.unheard) > 0 {
+		m.lastGaps = m.unheard
 	}
+	m.unheard = nil
 }
 
 // givenUp: a gap marker is acknowledged, and with it the offsets are accounted
@@ -230,7 +236,7 @@ func (m *Machine) givenUp(g mapping.Gap) {
 	m.pos.durable, m.pos.epoch = g.To-1, -1
 	m.foreign = m.foreign && g.From < g.To
 	if m.pos.covered = g.Reason == mapping.ReasonTruncation; m.pos.covered {
-		m.pos.since, m.suspect, m.witnessed = g.From, -1, false
+		m.pos.since, m.pos.told, m.suspect, m.witnessed = g.From, m.pos.next, -1, false
 	}
 	m.lastGaps = []mapping.Gap{g}
 }

@@ -61,12 +61,21 @@ func (m *Machine) vouch() {
 	switch {
 	case m.has(CommitBelieved), m.marked.Epoch < 0:
 		m.trusts(true)
+	case m.overtaken():
+		m.trusts(false) // what it passed was of the history that Kafka dropped
 	case m.suspect >= 0 && m.suspect < m.marked.Offset:
 		m.trusts(false) // whatever Kafka says: retention may have taken the place
 	default:
 		m.passing = true
 		m.do(EpochEnd{ID: m.nextRequest(), Epoch: m.marked.Epoch})
 	}
+}
+
+// overtaken: the commit is older than the marker of a truncation that ends at the
+// record that it counts. Kafka does not tell that any more once retention has taken
+// the place; the marker does.
+func (m *Machine) overtaken() bool {
+	return m.found.covered && (m.found.told == 0 || m.marked.Next < m.found.told)
 }
 
 func (m *Machine) vouched(ev EpochEnded) {

@@ -3,6 +3,7 @@ package handoff
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"kafka-s2-bridge/mapping"
@@ -38,6 +39,7 @@ type position struct {
 	next    uint64 // sequence number behind the last data record or marker of ours
 	covered bool   // a truncation's gap marker ends there: nothing below is of Kafka's present log
 	since   int64  // where that begins
+	told    uint64 // sequence number behind that marker; 0: it is not written yet
 }
 
 // exact is the epoch of the record at durable itself, -1 unknown.
@@ -130,6 +132,7 @@ type Machine struct {
 	foreign   bool // the stream was adopted, and its leader epochs are not hidden by a marker yet
 	comparing *comparison
 	compared  bool
+	unlike    Reason        // our own fence stands on a stream whose records turned out not to be Kafka's; "": none
 	twin      position      // the stream's newest record, with the leader epoch that it has at Kafka
 	lastGaps  []mapping.Gap // acknowledged, or found, last
 	unheard   []mapping.Gap // sent, and the session was gone before the ack
@@ -260,6 +263,7 @@ func (m *Machine) fenced(ev Fenced) {
 // is found.
 func (m *Machine) positioned(p position, fresh bool) {
 	m.found, m.fresh, m.passing = p, fresh, false
+	m.unheard = slices.DeleteFunc(m.unheard, m.unlanded) // before Kafka is asked: it may have been cut back once more
 	switch {
 	case !fresh:
 		m.origin = -1 // somebody began it, perhaps elsewhere: should it get lost, it does not begin there

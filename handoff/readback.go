@@ -207,7 +207,7 @@ func (r *readback) look(n numbered) (f finding, why string, open *mapping.Open, 
 		g := e.Gap
 		switch {
 		case g.Reason == mapping.ReasonTruncation && r.pos.durable == g.To-1:
-			r.pos.covered, r.pos.since = true, g.From
+			r.pos.covered, r.pos.since, r.pos.told = true, g.From, n.seq+1
 		case g.Reason != mapping.ReasonTruncation && g.To > g.From:
 			r.marker, r.gap = true, true
 			return 0, "", nil, false // read on for the epoch of what is below

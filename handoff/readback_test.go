@@ -16,6 +16,7 @@ func naive(records []mapping.Stored) (p position, fresh bool) {
 	newest := mapping.Position{Offset: -1, LeaderEpoch: -1} // data record that Kafka can be asked about
 	var stop *mapping.Gap                                   // nothing below it can
 	gapped := false                                         // a gap marker stands above newest
+	told := uint64(0)                                       // behind stop
 	for _, r := range records {
 		e := mapping.Classify(r)
 		if e.Kind == mapping.UnknownMark && !fresh {
@@ -31,6 +32,7 @@ func naive(records []mapping.Stored) (p position, fresh bool) {
 			newest, stop, gapped = e.Position, nil, false
 		case e.Kind == mapping.GapMark && (e.Gap.Reason == mapping.ReasonTruncation || e.Gap.To == e.Gap.From):
 			newest, stop, gapped = mapping.Position{Offset: -1, LeaderEpoch: -1}, e.Gap, false
+			told = r.Seq + 1
 		case e.Kind == mapping.GapMark:
 			gapped = true
 		}
@@ -39,7 +41,7 @@ func naive(records []mapping.Stored) (p position, fresh bool) {
 		p.epoch, p.base = newest.LeaderEpoch, newest.Offset
 	}
 	if stop != nil && stop.Reason == mapping.ReasonTruncation && stop.To-1 == p.durable {
-		p.covered, p.since = true, stop.From
+		p.covered, p.since, p.told = true, stop.From, told
 	}
 	return p, fresh
 }

@@ -13,8 +13,12 @@ import (
 func (m *Machine) judge(token string) {
 	t, known := mapping.ParseToken(token)
 	switch {
-	case m.adopting && m.tail > 0 && (token == "" || !known || !m.related(t)):
+	case m.adopting && m.tail > 0 && (token == "" || !known || !m.related(t) || m.unlike != "" && m.mine[token]):
 		m.proceed(token)
+	case m.unlike != "" && m.mine[token]:
+		// The tail that was compared up to first was an old one: we fenced, and then
+		// the newest records were others.
+		m.stop(m.unlike, "not adopted: our own fence stands on it, but its last records are not Kafka's")
 	case token == "" && m.tail > 0 && !m.bare:
 		// Tail and token are two questions: between them the stream may have
 		// been deleted and made anew.
