@@ -14,6 +14,12 @@ import (
 //	ask -> read the last records -> read the same offsets at Kafka
 //	    -> equal: fence on condition of the token just seen, and go on at 3
 //	    -> not:   hold again, and say what differs
+//
+// Between that fence and the marker that hides the other identity's leader epochs
+// the stream is half adopted: it has a token of ours, and whoever came next would
+// ask Kafka about those epochs. So the fence's token says that it is one of an
+// adoption, which lets in nobody but its owner; when the marker is acknowledged,
+// he fences once more, plainly.
 type comparison struct {
 	size      uint64 // sequence numbers looked at, from the tail
 	at        uint64 // the next one to read
@@ -90,13 +96,10 @@ func (m *Machine) recalled(ev Recalled) {
 		return
 	}
 	if why := c.differ(ev.Records); why != "" {
-		if m.foreign { // compared before, and fenced: the tail was an old one
-			m.unlike = m.word.to.Reason
-		}
 		m.stop(m.word.to.Reason, "not adopted: "+why)
 		return
 	}
-	m.comparing, m.compared, m.foreign, m.unlike = nil, true, true, ""
+	m.comparing, m.compared, m.foreign = nil, true, true
 	for i := range ev.Records { // the newest is among them: see differ
 		if r := &ev.Records[i]; r.Offset == c.records[len(c.records)-1].Offset {
 			m.twin = position{durable: r.Offset, epoch: r.LeaderEpoch}

@@ -42,6 +42,7 @@ const (
 	AppendFirst     Defect = "append-first"     // replay appends before the lower commit is confirmed
 	LostBeginsAnew  Defect = "lost-begins-anew" // a stream that S2 lost begins where the policy says today
 	AdoptBlindly    Defect = "adopt-blindly"    // adopts without comparing
+	AdoptionTrusted Defect = "adoption-trusted" // an adoption that nobody finished counts as done
 	LetterAssumed   Defect = "letter-assumed"   // a dead letter counts as delivered whatever the answer
 	RefusedUnmarked Defect = "refused-unmarked" // a record that is left out leaves no marker
 	RefusedEpoch    Defect = "refused-epoch"    // it is committed with the epoch of the record before
@@ -56,6 +57,6 @@ func Defects() []Defect {
 		CommitBelieved, RewriteUnseen, InflightDropped, InflightDisorder, ChunksContinued,
 		CommitAtOpen, FenceWhileLeaving, ControlBare, MarksFall, NewByPolicy, StartAnew, EndUnawaited, GapUnasked,
 		CutUnasked, CutMinimized, WordKept, GapCommitted, GapSlipped, GapRemembered, GapUnheard, AppendFirst, LostBeginsAnew,
-		AdoptBlindly, LetterAssumed, RefusedUnmarked, RefusedEpoch,
+		AdoptBlindly, AdoptionTrusted, LetterAssumed, RefusedUnmarked, RefusedEpoch,
 	}
 }

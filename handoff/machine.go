@@ -132,7 +132,6 @@ type Machine struct {
 	foreign   bool // the stream was adopted, and its leader epochs are not hidden by a marker yet
 	comparing *comparison
 	compared  bool
-	unlike    Reason        // our own fence stands on a stream whose records turned out not to be Kafka's; "": none
 	twin      position      // the stream's newest record, with the leader epoch that it has at Kafka
 	lastGaps  []mapping.Gap // acknowledged, or found, last
 	unheard   []mapping.Gap // sent, and the session was gone before the ack
@@ -394,6 +393,7 @@ func (m *Machine) acked(ev Acked) {
 	m.raiseFloor(m.pos)
 	b.Release()
 	m.progressed()
+	m.adopted()
 }
 
 // recover is what any failure leads to: nothing is known about what was in

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"kafka-s2-bridge/mapping"
@@ -13,12 +14,8 @@ import (
 func (m *Machine) judge(token string) {
 	t, known := mapping.ParseToken(token)
 	switch {
-	case m.adopting && m.tail > 0 && (token == "" || !known || !m.related(t) || m.unlike != "" && m.mine[token]):
+	case m.adopting && m.tail > 0 && (token == "" || !known || !m.related(t) || halfAdopted(t)):
 		m.proceed(token)
-	case m.unlike != "" && m.mine[token]:
-		// The tail that was compared up to first was an old one: we fenced, and then
-		// the newest records were others.
-		m.stop(m.unlike, "not adopted: our own fence stands on it, but its last records are not Kafka's")
 	case token == "" && m.tail > 0 && !m.bare:
 		// Tail and token are two questions: between them the stream may have
 		// been deleted and made anew.
@@ -28,7 +25,7 @@ func (m *Machine) judge(token string) {
 		m.stop(TokenCleared, fmt.Sprintf("the stream has %d sequence numbers but no fencing token", m.tail))
 	case token == "":
 		m.proceed(token)
-	case !known || !m.related(t):
+	case !known || !m.related(t) || halfAdopted(t) && (m.foreign || !m.mine[token]) && !m.has(AdoptionTrusted):
 		m.seen = token
 		m.readFrom(m.tail, lookForOpen)
 	case m.mine[token] || m.first:
@@ -124,6 +121,8 @@ func (m *Machine) named(o *mapping.Open) {
 	t, known := mapping.ParseToken(m.seen)
 	id := m.a.Identity
 	switch {
+	case known && m.related(t) && halfAdopted(t):
+		m.stop(ForeignIdentity, fmt.Sprintf("somebody answered adopt, and the bridge that did so was gone, or found other records, before it was done (token %s); %s", m.seen, who))
 	case known && m.related(t):
 		m.stop(Rival, fmt.Sprintf("another bridge took this partition over %d times within %s although the group gives it to us; its token is %s, and %s", rivalCount, rivalSpan, m.seen, who))
 	case m.stranger(o) == Recreated:
@@ -144,10 +143,33 @@ func (m *Machine) stranger(o *mapping.Open) Reason {
 	return ForeignIdentity
 }
 
+// adoption begins the random part of an adoption's token, and of no other.
+const adoption = "adopt"
+
+func halfAdopted(t mapping.Token) bool { return strings.HasPrefix(t.Random, adoption) }
+
+// adopted: the marker that hides the other identity's epochs is there. From now on
+// the stream is ours as any other is, and the token says so.
+func (m *Machine) adopted() {
+	t, _ := mapping.ParseToken(m.token)
+	if m.phase == flowing && !m.foreign && !m.adopting && halfAdopted(t) {
+		m.dropSession(false)
+		m.phase = acquiring
+		m.acquire(Answered)
+	}
+}
+
 func (m *Machine) freshToken() string {
 	random := make([]byte, 16)
 	binary.LittleEndian.PutUint64(random, m.cfg.Rand.Uint64())
 	binary.LittleEndian.PutUint64(random[8:], m.cfg.Rand.Uint64())
+	if m.foreign {
+		for i, c := range adoption {
+			random[i] = byte(c-'a') + 10 // a digit of base 36
+		}
+	} else if random[0]%36 == 10 {
+		random[0]++ // never an "a"
+	}
 	return mapping.NewToken(m.a.Identity, m.a.Generation, random)
 }
 

@@ -50,6 +50,7 @@ type owner struct {
 	setLower   bool           // it has set the commit back, and has appended nothing since
 	rewinding  bool           // it has asked for a lower commit and has no answer
 	said       handoff.Status // after the step before
+	half       bool           // S2 has named a token of an adoption to it
 	untold     []gap          // its gap markers in the stream that it has not told of yet
 	opens      uint64         // times that it became the writer
 	topic      int            // incarnation of the topic that this is for

@@ -68,6 +68,7 @@ var Bugs = []Bug{
 	inside(handoff.AppendFirst, "replays before the lower commit is confirmed", "roll-back,replay"),
 	inside(handoff.LostBeginsAnew, "begins a stream that S2 lost where the policy says today", "delete-stream,latest,replay"),
 	inside(handoff.AdoptBlindly, "adopts without comparing", "change-token,recreate-topic,asked"),
+	inside(handoff.AdoptionTrusted, "takes a stream whose adoption nobody finished for its own", "clear-token,asked,crash-at,lost-ack"),
 	inside(handoff.LetterAssumed, "takes a dead letter for delivered", "big-record,letter-lost,letter"),
 	inside(handoff.RefusedUnmarked, "leaves a record out without a marker", "big-record,skip"),
 	inside(handoff.RefusedEpoch, "commits a record that it left out with the epoch before", "big-record,election,move,skip,latest"),

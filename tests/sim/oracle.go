@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"slices"
+	"strings"
 
 	"kafka-s2-bridge/mapping"
 )
@@ -310,11 +311,21 @@ func (s *stream) fenced(o *owner, token, before string, tail uint64) {
 			w.hit("adopted")
 			o.adopting = word
 		}
+	case halfAdopted(before) && !o.mine[before]:
+		if _, ok := o.adopts(); !ok {
+			w.violate("%s: %s fenced over %s, whose owner has not finished adopting", s.name, o.name, before)
+		}
 	case o.flowed && !o.mine[before] && t.Generation >= o.generation && w.now-o.stopped < w.machineConfig.SessionTimeout:
 		if _, ok := o.adopts(); !ok {
 			w.violate("%s: %s fenced over %s without waiting for the group's word", s.name, o.name, before)
 		}
 	}
+}
+
+// halfAdopted: it is the token of an adoption that nobody has finished.
+func halfAdopted(token string) bool {
+	t, ok := mapping.ParseToken(token)
+	return ok && strings.HasPrefix(t.Random, "adopt")
 }
 
 func (o *owner) identity() mapping.Identity { return o.id }

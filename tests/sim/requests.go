@@ -222,6 +222,7 @@ func (o *owner) ask(a handoff.Ask) {
 				return handoff.Asked{ID: a.ID}
 			}
 			o.readBefore = s.line.durable
+			o.half = o.half || halfAdopted(s.token)
 			return handoff.Asked{ID: a.ID, Tail: tail, Token: s.token, Exists: true}
 		}, failed)
 		return nil

@@ -145,6 +145,10 @@ func (o *owner) mayHold(h handoff.Hold) bool {
 	case handoff.Recreated:
 		return d.has(recreateTopic) || o.outdated()
 	case handoff.ForeignIdentity:
+		if o.half {
+			w.hit("half adopted")
+			return true
+		}
 		return d.has(recreateTopic) || d.has(changeToken) || d.has(restore) || o.outdated()
 	case handoff.ForeignRecord:
 		return d.has(foreignAppend)

@@ -18,7 +18,7 @@ func Windows(rare bool) []string {
 		"false-alarm-while-reading", "fence-landed-while-leaving", "fence-race-lost", "late-ack-of-old-session", "late-append",
 		"late-fence-landed", "late-notice", "owner-append-fenced", "rebalance", "zombie-append-rejected", "zombie-commit-rejected",
 		"zombie-of-deleted-group", "end flowing", "end idle", "slot-waited-for", "commit-set-back", "adopted", "foreign-records-adopted",
-		"identity-upgraded", "gap that hides epochs", "gap marker found", "new partition", "answer that does not fit", "answer for a topic that is gone", "restored",
+		"identity-upgraded", "gap that hides epochs", "gap marker found", "half adopted", "new partition", "answer that does not fit", "answer for a topic that is gone", "restored",
 		"epoch-that-kafka-has-not", "commit moved up", "commit moved down", "start earliest", "start latest", "start time", "start offset", "start new", "start above the log", "start below the log",
 	}
 	for k := range kindCount {
