@@ -31,13 +31,3 @@ func Build(ctx context.Context, dir, version string, flags ...string) (string, e
 	}()
 	return bridge.Build(ctx, dir)
 }
-
-// ForgetSettings takes out of this process's environment what would configure a bridge: the caller may have one of his own, and
-// ours inherit.
-func ForgetSettings() {
-	for _, variable := range os.Environ() {
-		if name, _, _ := strings.Cut(variable, "="); strings.HasPrefix(name, "BRIDGE_") || name == "S2_ACCESS_TOKEN" {
-			_ = os.Unsetenv(name)
-		}
-	}
-}

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"go.uber.org/goleak"
+
+	"kafka-s2-bridge/tests/real/bridge"
 )
 
 // The builds that the tests run: two versions with crash points, which only their names tell apart.
@@ -30,7 +32,7 @@ func TestMain(m *testing.M) {
 	if err := flag.Set("test.parallel", worlds); err != nil {
 		exit(err)
 	}
-	ForgetSettings()
+	bridge.ForgetSettings()
 	dir, err := os.MkdirTemp("", "chaos")
 	if err != nil {
 		exit(err)

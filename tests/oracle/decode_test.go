@@ -117,7 +117,10 @@ func FuzzRoundTrip(f *testing.F) {
 		}
 		parts, err := oracle.Encode(r)
 		if err != nil {
-			t.Skip(err)
+			if !strings.Contains(err.Error(), "do not fit one S2 record") {
+				t.Fatal(err)
+			}
+			return // no such record can be in a stream
 		}
 		s := oracle.NewServed(id, 0, math.MaxInt64)
 		if err := s.Add(r); err != nil {

@@ -205,10 +205,14 @@ func bodies(srv *s2mem.Server, stream string) string {
 func versions(t *testing.T, o s2mem.Options, test func(*testing.T, *s2mem.Server, *client)) {
 	t.Helper()
 	for _, v := range []string{"http1", "h2c"} {
-		t.Run(v, func(t *testing.T) {
-			srv := s2mem.Start(t, o)
-			srv.Create("s")
-			test(t, srv, dial(t, srv, v))
-		})
+		t.Run(v, func(t *testing.T) { version(t, v, o, test) })
 	}
+}
+
+// version runs a test over one version of HTTP.
+func version(t *testing.T, v string, o s2mem.Options, test func(*testing.T, *s2mem.Server, *client)) {
+	t.Helper()
+	srv := s2mem.Start(t, o)
+	srv.Create("s")
+	test(t, srv, dial(t, srv, v))
 }

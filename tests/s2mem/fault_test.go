@@ -106,10 +106,7 @@ func TestFaultSessionCut(t *testing.T) {
 // Not in HTTP/1.1: Go's client does not notice a closed connection while it
 // waits for more of the body to send.
 func TestFaultOpen(t *testing.T) {
-	versions(t, s2mem.Options{}, func(t *testing.T, srv *s2mem.Server, cl *client) {
-		if strings.HasSuffix(t.Name(), "http1") {
-			t.Skip("h2c only")
-		}
+	version(t, "h2c", s2mem.Options{}, func(t *testing.T, srv *s2mem.Server, cl *client) {
 		open := func() string {
 			x, err := cl.open(limit(t))
 			if err != nil {

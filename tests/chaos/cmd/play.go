@@ -55,7 +55,7 @@ func play(ctx context.Context, o options, s *screen, signals <-chan os.Signal) (
 	if o.keep == "" {
 		defer os.RemoveAll(dir)
 	}
-	chaos.ForgetSettings()
+	bridge.ForgetSettings()
 	s.tell("building the bridge: two versions that take turns")
 	builds, err := build(ctx, o, dir)
 	if err != nil {

@@ -40,6 +40,16 @@ func Build(ctx context.Context, dir string) (string, error) {
 	return bin, nil
 }
 
+// ForgetSettings takes out of this process's environment what would configure a bridge: the caller may have one of his own, and
+// ours inherit.
+func ForgetSettings() {
+	for _, variable := range os.Environ() {
+		if name, _, _ := strings.Cut(variable, "="); strings.HasPrefix(name, "BRIDGE_") || name == "S2_ACCESS_TOKEN" {
+			_ = os.Unsetenv(name)
+		}
+	}
+}
+
 // Settings are configuration keys, dotted ("kafka.group"), with strings, lists of strings, numbers or booleans.
 type Settings map[string]any
 
