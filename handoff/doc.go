@@ -28,6 +28,7 @@
 //	event.go     events and actions
 //	config.go    what a machine is told; policy.go what a topic's policy says
 //	owner.go     the goroutine
+//	request.go   what it asks S2 and Kafka
 //
 // It must not know how Kafka or S2 are spoken to: it declares the two small
 // interfaces that it needs (Partition, Stream) and imports neither client.
